@@ -1,0 +1,137 @@
+using System.Diagnostics;
+using Tulle.Base;
+using Tulle.Native;
+
+namespace Tulle.Loop;
+
+/// <summary>One readiness report: which descriptor and what happened.</summary>
+public readonly record struct KernelEvent(ulong Key, int Events);
+
+/// <summary>
+/// The system calls that a loop makes, and its clock. Production uses <see cref="LinuxKernel"/>; tests use a simulated one that answers with short
+/// writes, EINTR, hang-ups and reused descriptors. Results are counts or negated errno. A virtual call costs a hundredth of the call behind it.
+/// </summary>
+public abstract class Kernel
+{
+    /// <summary>Monotonic milliseconds.</summary>
+    public abstract long NowMs { get; }
+
+    /// <summary>Microseconds since 1970, for logs.</summary>
+    public abstract long WallMicros { get; }
+
+    public abstract int PollerCreate();
+
+    public abstract int PollerControl(int poller, int operation, int fd, int events, ulong key);
+
+    /// <summary>Waits for events, at most so long; returns how many were stored.</summary>
+    public abstract int PollerWait(int poller, Span<KernelEvent> events, int timeoutMs);
+
+    public abstract int WakeCreate();
+
+    public abstract void WakeRaise(int fd);
+
+    public abstract void WakeClear(int fd);
+
+    public abstract int Receive(int fd, Span<byte> buffer);
+
+    public abstract int Send(int fd, ReadOnlySpan<byte> buffer);
+
+    public abstract int Accept(int fd, out Address remote);
+
+    /// <summary>A non-blocking stream socket that began to connect; −EINPROGRESS never shows, it counts as success.</summary>
+    public abstract int Connect(in Address remote, in Address? source, int mark);
+
+    public abstract int SocketError(int fd);
+
+    public abstract int Shutdown(int fd, int how);
+
+    public abstract int Close(int fd);
+
+    public abstract Address LocalAddress(int fd);
+}
+
+/// <summary>Linux through Tulle.Native.</summary>
+public sealed class LinuxKernel : Kernel
+{
+    private static readonly long WallBase = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() * 1000;
+    private static readonly long StartTicks = Stopwatch.GetTimestamp();
+
+    private readonly Libc.EpollEvent[] _raw = new Libc.EpollEvent[256];
+
+    public override long NowMs => Environment.TickCount64;
+
+    public override long WallMicros => WallBase + (Stopwatch.GetTimestamp() - StartTicks) / (Stopwatch.Frequency / 1_000_000);
+
+    public override int PollerCreate() => Libc.EpollCreate();
+
+    public override int PollerControl(int poller, int operation, int fd, int events, ulong key) => Libc.EpollControl(poller, operation, fd, events, key);
+
+    public override int PollerWait(int poller, Span<KernelEvent> events, int timeoutMs)
+    {
+        var count = Libc.EpollWait(poller, _raw.AsSpan(0, Math.Min(_raw.Length, events.Length)), timeoutMs);
+        for (var i = 0; i < count; i++)
+            events[i] = new KernelEvent(_raw[i].Data, _raw[i].Events);
+        return count;
+    }
+
+    public override int WakeCreate() => Libc.EventFd();
+
+    public override void WakeRaise(int fd)
+    {
+        ReadOnlySpan<byte> one = [1, 0, 0, 0, 0, 0, 0, 0];
+        _ = Libc.Write(fd, one);
+    }
+
+    public override void WakeClear(int fd)
+    {
+        Span<byte> counter = stackalloc byte[8];
+        _ = Libc.Read(fd, counter);
+    }
+
+    public override int Receive(int fd, Span<byte> buffer) => Libc.Receive(fd, buffer);
+
+    public override int Send(int fd, ReadOnlySpan<byte> buffer) => Libc.Send(fd, buffer);
+
+    public override int Accept(int fd, out Address remote)
+    {
+        var accepted = Libc.Accept(fd, out remote);
+        if (accepted >= 0 && remote.IsIp)
+            _ = Libc.SetNoDelay(accepted);
+        return accepted;
+    }
+
+    public override int Connect(in Address remote, in Address? source, int mark)
+    {
+        var fd = Libc.StreamSocket(remote.Kind);
+        if (fd < 0)
+            return fd;
+        if (remote.IsIp)
+            _ = Libc.SetNoDelay(fd);
+        if (mark != 0)
+            _ = Libc.SetMark(fd, mark);
+        if (source is { } from)
+        {
+            if (from.Port == 0)
+                _ = Libc.SetBindAddressNoPort(fd);
+            var bound = Libc.Bind(fd, from);
+            if (bound < 0)
+            {
+                _ = Libc.Close(fd);
+                return bound;
+            }
+        }
+        var result = Libc.Connect(fd, remote);
+        if (result >= 0 || result is -Errno.EINPROGRESS or -Errno.EAGAIN)
+            return fd;
+        _ = Libc.Close(fd);
+        return result;
+    }
+
+    public override int SocketError(int fd) => Libc.SocketError(fd);
+
+    public override int Shutdown(int fd, int how) => Libc.Shutdown(fd, how);
+
+    public override int Close(int fd) => Libc.Close(fd);
+
+    public override Address LocalAddress(int fd) => Libc.LocalAddress(fd);
+}

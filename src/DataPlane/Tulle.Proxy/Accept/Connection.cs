@@ -1,0 +1,73 @@
+using Tulle.Base;
+using Tulle.Loop;
+using Tulle.Snapshot;
+
+namespace Tulle.Proxy;
+
+/// <summary>What is known of a downstream connection once it is accepted and sniffed. Plain data.</summary>
+internal sealed class ConnectionFacts
+{
+    public ulong Id;
+    public Address Remote;
+    public Address DirectRemote;
+    public Address Local;
+
+    /// <summary>Where the client was going, when the connection was redirected here.</summary>
+    public Address OriginalDestination;
+
+    public string ServerName = "";
+
+    /// <summary>"tls" or "raw_buffer".</summary>
+    public string TransportProtocol = "";
+
+    public IReadOnlyList<string> ApplicationProtocols = [];
+    public long StartMicros;
+    public string ChainName = "";
+    public string LocalIdentity = "";
+
+    /// <summary>The x-forwarded-client-cert element of this peer, made once.</summary>
+    public byte[]? ClientCertificateElement;
+}
+
+/// <summary>A downstream connection in the list of its listener.</summary>
+internal abstract class Connection(ProxyWorker worker, ActiveListener listener, ConnectionFacts facts)
+{
+    internal Connection? Next, Previous;
+    private bool _listed;
+
+    protected ProxyWorker Worker { get; } = worker;
+
+    protected ActiveListener Listener { get; } = listener;
+
+    protected ConnectionFacts Facts { get; } = facts;
+
+    protected bool MustClose => Listener.IsDraining || Worker.IsDraining;
+
+    protected void List()
+    {
+        _listed = true;
+        Listener.Add(this);
+    }
+
+    protected void Unlist()
+    {
+        if (!_listed)
+            return;
+        _listed = false;
+        Listener.Remove(this);
+    }
+
+    /// <summary>The drain time is over.</summary>
+    public abstract void ForceClose();
+
+    protected void FillRecord(RequestRecord record)
+    {
+        record.ConnectionId = Facts.Id;
+        record.DownstreamLocal = Facts.Local;
+        record.DownstreamRemote = Facts.Remote;
+        record.DownstreamDirectRemote = Facts.DirectRemote;
+        record.ServerName = Facts.ServerName;
+        record.ChainName = Facts.ChainName;
+        record.LocalIdentity = Facts.LocalIdentity;
+    }
+}

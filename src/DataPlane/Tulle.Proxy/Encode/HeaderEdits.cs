@@ -1,0 +1,55 @@
+using Tulle.Snapshot;
+using Tulle.Wire;
+using Tulle.Wire.Http1;
+
+namespace Tulle.Proxy;
+
+/// <summary>Applies configured header edits.</summary>
+internal static class HeaderEdits
+{
+    private const int ValueBytesMax = 4096;
+
+    public static void Apply(HeaderEditsConfig edits, HttpHead head, RequestRecord record)
+    {
+        for (var i = 0; i < edits.Remove.Count; i++)
+            head.Remove(edits.Remove[i]);
+        Span<byte> buffer = stackalloc byte[edits.Add.Count > 0 ? ValueBytesMax : 0];
+        for (var i = 0; i < edits.Add.Count; i++)
+        {
+            var edit = edits.Add[i];
+            var writer = new ByteWriter(buffer);
+            foreach (var part in edit.Value)
+                LogWriter.WritePart(ref writer, part, record, default);
+            if (writer.Length == 0 && !edit.KeepEmpty)
+                continue;
+            var exists = head.Find(edit.Name) >= 0;
+            if (edit.Name.AsSpan().SequenceEqual("host"u8) || edit.Name.AsSpan().SequenceEqual(":authority"u8))
+            {
+                head.SetAuthority(writer.Written);
+                continue;
+            }
+            if (edit.Name.AsSpan().SequenceEqual(":path"u8))
+            {
+                head.SetPath(writer.Written, isRewrite: false);
+                continue;
+            }
+            switch (edit.Append)
+            {
+                case HeaderAppend.Append:
+                    head.Add(edit.Name, writer.Written);
+                    break;
+                case HeaderAppend.AddIfAbsent:
+                    if (!exists)
+                        head.Add(edit.Name, writer.Written);
+                    break;
+                case HeaderAppend.Overwrite:
+                    head.Set(edit.Name, writer.Written);
+                    break;
+                default:
+                    if (exists)
+                        head.Set(edit.Name, writer.Written);
+                    break;
+            }
+        }
+    }
+}

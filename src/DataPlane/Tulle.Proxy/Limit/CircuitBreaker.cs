@@ -1,0 +1,49 @@
+using Tulle.Snapshot;
+
+namespace Tulle.Proxy;
+
+/// <summary>
+/// Permits of one cluster, shared by all loops (Envoy's thresholds count over all workers). A threshold that cannot be reached costs nothing: it is
+/// not counted. Otherwise one interlocked add a permit.
+/// </summary>
+public sealed class CircuitBreaker
+{
+    private uint _connectionsMax, _pendingMax, _requestsMax, _retriesMax; // Control thread writes; loops read.
+    private int _connections, _pending, _requests, _retries; // Any loop, by Interlocked.
+
+    public void Configure(ThresholdsConfig thresholds)
+    {
+        _connectionsMax = thresholds.ConnectionsMax;
+        _pendingMax = thresholds.PendingMax;
+        _requestsMax = thresholds.RequestsMax;
+        _retriesMax = thresholds.RetriesMax;
+    }
+
+    public bool TryConnection(bool isFirstOfHost) => Try(ref _connections, isFirstOfHost ? Math.Max(1, _connectionsMax) : _connectionsMax);
+
+    public void EndConnection() => Interlocked.Decrement(ref _connections);
+
+    public bool TryPending() => Try(ref _pending, _pendingMax);
+
+    public void EndPending() => Interlocked.Decrement(ref _pending);
+
+    public bool TryRequest() => Try(ref _requests, _requestsMax);
+
+    public void EndRequest() => Interlocked.Decrement(ref _requests);
+
+    public bool TryRetry() => Try(ref _retries, _retriesMax);
+
+    public void EndRetry() => Interlocked.Decrement(ref _retries);
+
+    public int Requests => Volatile.Read(ref _requests);
+
+    public int Connections => Volatile.Read(ref _connections);
+
+    private static bool Try(ref int count, uint max)
+    {
+        if ((uint)Interlocked.Increment(ref count) <= max)
+            return true;
+        Interlocked.Decrement(ref count);
+        return false;
+    }
+}

@@ -1,0 +1,35 @@
+using System.Collections.Concurrent;
+
+namespace Tulle.Proxy;
+
+/// <summary>What the loops of one process share. Everything in it is safe to use from any loop.</summary>
+public sealed class ProxyShared(int loops) : IDisposable
+{
+    private readonly ConcurrentDictionary<string, SharedCluster> _clusters = new(StringComparer.Ordinal);
+
+    public int LoopCount { get; } = loops;
+
+    public StatsStore Stats { get; } = new(loops);
+
+    public LogSinks Logs { get; } = new();
+
+    public EndpointHealthTable Health { get; } = new();
+
+    public TlsContexts Tls { get; } = new(loops);
+
+    /// <summary>SO_MARK of upstream sockets, so that interception rules can let them pass; 0 sets none.</summary>
+    public int UpstreamMark { get; init; }
+
+    /// <summary>Milliseconds a log record may wait in a loop's buffer. Default 10,000. Source: Envoy --file-flush-interval-msec.</summary>
+    public long LogFlushMs { get; init; } = 10_000;
+
+    /// <summary>Milliseconds after which connections of a removed listener are closed. Default 600,000. Source: Envoy --drain-time-s.</summary>
+    public long DrainTimeMs { get; init; } = 600_000;
+
+    /// <summary>SO_ORIGINAL_DST; a test or a platform without netfilter leaves it as it is.</summary>
+    public bool TryOriginalDestination(int fd, Base.AddressKind kind, out Base.Address destination) => Loop.Redirection.TryOriginalDestination(fd, kind, out destination);
+
+    public SharedCluster Cluster(string name, string statName) => _clusters.GetOrAdd(name, static (_, made) => new SharedCluster(made.Stats, made.statName), (Stats, statName));
+
+    public void Dispose() => Logs.Dispose();
+}

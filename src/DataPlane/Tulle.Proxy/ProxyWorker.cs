@@ -1,0 +1,213 @@
+using System.Text;
+using Tulle.Base;
+using Tulle.Loop;
+using Tulle.Snapshot;
+
+namespace Tulle.Proxy;
+
+/// <summary>The data plane on one loop: its listeners, clusters and connections. Everything here is loop-thread only but <see cref="Publish"/>.</summary>
+public sealed class ProxyWorker
+{
+    private readonly Dictionary<string, ClusterState> _clusters = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, BoundListener> _listeners = new(StringComparer.Ordinal);
+    private readonly Dictionary<Address, BoundListener> _byAddress = [];
+    private readonly ActionTimer _logTimer;
+    private readonly Dictionary<string, HttpStats> _httpStats = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, TcpStats> _tcpStats = new(StringComparer.Ordinal);
+    private readonly Dictionary<(string Cluster, Address Address), HealthChecker> _checkers = [];
+    private readonly byte[] _date = new byte[29];
+    private long _dateSecond = -1;
+
+    public ProxyWorker(EventLoop loop, ProxyShared shared)
+    {
+        Loop = loop;
+        Shared = shared;
+        Log = new AccessLogger(shared.Logs, shared.LogFlushMs);
+        Metrics = new IstioMetrics();
+        _logTimer = new ActionTimer(FlushLogs);
+    }
+
+    public EventLoop Loop { get; }
+
+    public ProxyShared Shared { get; }
+
+    public ProxySnapshot Snapshot { get; private set; } = ProxySnapshot.Empty;
+
+    public AccessLogger Log { get; }
+
+    public IstioMetrics Metrics { get; }
+
+    /// <summary>Draining for good: every answer says Connection: close.</summary>
+    public bool IsDraining { get; private set; }
+
+    public long ActiveConnections { get; set; }
+
+    public ulong NextConnectionId { get; set; } = 1;
+
+    public IReadOnlyDictionary<string, ClusterState> Clusters => _clusters;
+
+    /// <summary>Hands a snapshot to the loop, with the listening descriptors that were opened for it (name → descriptor of this loop). Any thread.</summary>
+    public void Publish(ProxySnapshot snapshot, IReadOnlyDictionary<string, int> descriptors, Action? applied = null) => Loop.Post(() =>
+    {
+        Apply(snapshot, descriptors);
+        applied?.Invoke();
+    });
+
+    private void Apply(ProxySnapshot snapshot, IReadOnlyDictionary<string, int> descriptors)
+    {
+        Snapshot = snapshot;
+        ApplyClusters(snapshot);
+        ApplyListeners(snapshot, descriptors);
+    }
+
+    private void ApplyClusters(ProxySnapshot snapshot)
+    {
+        foreach (var gone in _clusters.Keys.Where(name => !snapshot.Clusters.ContainsKey(name)).ToList())
+        {
+            _clusters[gone].Close();
+            _clusters.Remove(gone);
+        }
+        foreach (var (name, config) in snapshot.Clusters)
+        {
+            if (_clusters.TryGetValue(name, out var state) && state.Config.ContentHash != config.ContentHash)
+            {
+                state.Close();
+                state = null;
+            }
+            if (state is null)
+            {
+                state = new ClusterState(this, config, Shared.Cluster(name, config.StatName ?? name));
+                state.Breaker.Configure(config.Thresholds);
+                _clusters[name] = state;
+            }
+            else
+            {
+                state.Reconfigure(config);
+            }
+            state.SetEndpoints(snapshot.Endpoints.GetValueOrDefault(name) ?? LoadAssignmentConfig.Empty);
+            state.RefreshForReport();
+        }
+        if (Loop.Index == 0)
+            ApplyHealthChecks();
+    }
+
+    /// <summary>Health checks run on the first loop only; their result is shared.</summary>
+    private void ApplyHealthChecks()
+    {
+        var wanted = new HashSet<(string, Address)>();
+        foreach (var (name, cluster) in _clusters)
+        {
+            if (cluster.Config.HealthChecks.Count == 0)
+                continue;
+            foreach (var host in cluster.Hosts)
+            {
+                wanted.Add((name, host.Address));
+                if (_checkers.ContainsKey((name, host.Address)))
+                    continue;
+                var checker = new HealthChecker(this, cluster.Config.HealthChecks[0], host.Address, host.Health);
+                _checkers[(name, host.Address)] = checker;
+                checker.Start();
+            }
+        }
+        foreach (var gone in _checkers.Keys.Where(k => !wanted.Contains(k)).ToList())
+        {
+            _checkers[gone].Stop();
+            _checkers.Remove(gone);
+        }
+    }
+
+    private void ApplyListeners(ProxySnapshot snapshot, IReadOnlyDictionary<string, int> descriptors)
+    {
+        var wanted = snapshot.Listeners.ToDictionary(l => l.Name, StringComparer.Ordinal);
+        foreach (var gone in _listeners.Values.Where(l => !wanted.ContainsKey(l.Name)).ToList())
+        {
+            gone.Remove();
+            _listeners.Remove(gone.Name);
+        }
+        foreach (var config in snapshot.Listeners)
+        {
+            if (!_listeners.TryGetValue(config.Name, out var listener))
+                _listeners[config.Name] = listener = new BoundListener(this, config.Name);
+            listener.Update(config, descriptors.TryGetValue(config.Name, out var fd) ? fd : -1);
+        }
+        _byAddress.Clear();
+        foreach (var listener in _listeners.Values)
+            _byAddress[listener.Current!.Config.Address] = listener;
+    }
+
+    /// <summary>The listener whose chains serve a destination (use_original_dst): exact address, then any address with that port.</summary>
+    internal BoundListener? FindListener(in Address destination)
+    {
+        if (_byAddress.TryGetValue(destination, out var exact))
+            return exact;
+        var any = destination.Kind == AddressKind.V6 ? Address.V6(0, 0, destination.Port) : Address.V4(0, destination.Port);
+        return _byAddress.TryGetValue(any, out var wildcard) ? wildcard
+            : destination.Kind == AddressKind.V4 && _byAddress.TryGetValue(Address.V6(0, 0, destination.Port), out var dual) ? dual : null;
+    }
+
+    public ClusterState? FindCluster(string name) => _clusters.GetValueOrDefault(name);
+
+    public HttpStats HttpStatsOf(string prefix)
+    {
+        if (!_httpStats.TryGetValue(prefix, out var stats))
+            _httpStats[prefix] = stats = new HttpStats(Shared.Stats, prefix);
+        return stats;
+    }
+
+    public TcpStats TcpStatsOf(string prefix)
+    {
+        if (!_tcpStats.TryGetValue(prefix, out var stats))
+            _tcpStats[prefix] = stats = new TcpStats(Shared.Stats, prefix);
+        return stats;
+    }
+
+    public void WriteLog(IReadOnlyList<AccessLogConfig> logs, RequestRecord record)
+    {
+        if (logs.Count == 0)
+            return;
+        Log.Write(logs, record, Loop.NowMs);
+        if (!_logTimer.IsArmed)
+            Loop.ArmAfter(_logTimer, Math.Max(1, Shared.LogFlushMs));
+    }
+
+    private void FlushLogs()
+    {
+        var next = Log.Flush(Loop.NowMs);
+        if (next >= 0)
+            Loop.ArmAfter(_logTimer, next);
+    }
+
+    /// <summary>The Date field, made once a second (RFC 9110 section 5.6.7).</summary>
+    public ReadOnlySpan<byte> Date()
+    {
+        var second = Loop.Kernel.WallMicros / 1_000_000;
+        if (second != _dateSecond)
+        {
+            _dateSecond = second;
+            Encoding.ASCII.GetBytes(DateTime.UnixEpoch.AddSeconds(second).ToString("R", System.Globalization.CultureInfo.InvariantCulture), _date);
+        }
+        return _date;
+    }
+
+    /// <summary>Ends accepting (inbound listeners only, if asked), and lets the open connections finish. Loop thread.</summary>
+    public void Drain(bool inboundOnly)
+    {
+        if (!inboundOnly)
+            IsDraining = true;
+        foreach (var listener in _listeners.Values)
+        {
+            if (!inboundOnly || listener.Current!.Config.Direction == "INBOUND")
+                listener.StopAccepting();
+        }
+    }
+
+    /// <summary>Closes everything and hands over the last log records. Loop thread.</summary>
+    public void Shutdown()
+    {
+        foreach (var listener in _listeners.Values)
+            listener.Remove();
+        foreach (var cluster in _clusters.Values)
+            cluster.Close();
+        Log.Flush(Loop.NowMs, all: true);
+    }
+}

@@ -1,0 +1,411 @@
+using Tulle.Base;
+using Tulle.Loop;
+using Tulle.Snapshot;
+using Tulle.Wire;
+using Tulle.Wire.Http1;
+
+namespace Tulle.Proxy;
+
+/// <summary>The attempts: pick a host, get a connection, send the request, and again when that is allowed.</summary>
+internal sealed partial class HttpConnection
+{
+    private enum AttemptPhase : byte
+    {
+        None,
+        BackOff,
+        Queued,
+        Connecting,
+        Active,
+    }
+
+    private AttemptPhase _phase;
+    private UpstreamConnection? _up;
+    private HostState? _upHost;
+    private List<HostState>? _tried;
+    private int _attempts;
+    private bool _ended;
+    private bool _countedRequest, _countedPending, _countedRetry, _wasReused;
+    private long _routeDeadline = long.MaxValue, _requestDeadline = long.MaxValue, _maxDeadline = long.MaxValue, _tryDeadline = long.MaxValue;
+    private long _backOffUntil, _connectDeadline = long.MaxValue;
+    private long _attemptStartMicros;
+
+    // To upstream, not yet taken by the transport.
+    private byte[]? _upOut;
+    private int _upOutStart, _upOutEnd;
+
+    // Trailer fields of the request, encoded.
+    private List<(byte[] Name, byte[] Value)>? _trailers;
+
+    private void KeepTrailer(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value) => (_trailers ??= []).Add((name.ToArray(), value.ToArray()));
+
+    private IReadOnlyDictionary<string, string> Subset => _subset;
+
+    private void NextAttempt()
+    {
+        var cluster = _cluster!;
+        _attempts++;
+        _record.Attempts = _attempts;
+        var retry = _action!.Retry;
+        if (!cluster.Breaker.TryRequest())
+        {
+            FailAttempt(FailureReason.Overflow, "");
+            return;
+        }
+        _countedRequest = true;
+        cluster.Stats.RequestTotal.Add(LoopIndex);
+        cluster.Stats.RequestActive.Add(LoopIndex);
+        _upHost = cluster.Config.Discovery == DiscoveryKind.OriginalDestination
+            ? cluster.PickOriginal(Facts.OriginalDestination.IsIp ? Facts.OriginalDestination : Facts.Local)
+            : cluster.Pick(Subset, retry is { AvoidPreviousHosts: true } ? _tried : null, retry?.HostSelectionAttemptsMax ?? 1);
+        if (_upHost is null)
+        {
+            cluster.Stats.NoneHealthy.Add(LoopIndex);
+            EndAttempt(reuse: false);
+            Reply(503, "no healthy upstream"u8, FailureReason.NoHealthyUpstream);
+            return;
+        }
+        if (retry is { AvoidPreviousHosts: true })
+            (_tried ??= new List<HostState>(4)).Add(_upHost);
+        _upHost.ActiveRequests++;
+        _upHost.RequestTotal++;
+        _record.UpstreamHost = _upHost.Address;
+        _record.Endpoint = _upHost.Config.Facts;
+        _record.TransportFailure = "";
+        _attemptStartMicros = Worker.Loop.Kernel.WallMicros;
+        if (retry is { PerTryTimeoutMs: > 0 })
+            _tryDeadline = Now + retry.PerTryTimeoutMs;
+        if (_upHost.TakeIdle(_manager.UpstreamAlpn) is { } idle)
+        {
+            _up = idle;
+            _wasReused = true;
+            idle.Use(_signal);
+            Activate();
+            return;
+        }
+        RequestConnection(cluster);
+    }
+
+    private void RequestConnection(ClusterState cluster)
+    {
+        var loop = LoopIndex;
+        cluster.Stats.RequestPendingTotal.Add(loop);
+        if (!cluster.Breaker.TryPending())
+        {
+            cluster.Stats.RequestPendingOverflow.Add(loop);
+            FailAttempt(FailureReason.Overflow, "");
+            return;
+        }
+        _countedPending = true;
+        cluster.Stats.RequestPendingActive.Add(loop);
+        if (!cluster.Breaker.TryConnection(_upHost!.Connections == 0))
+        {
+            cluster.Stats.ConnectionOverflow.Add(loop);
+            (_upHost.Waiters ??= new Queue<IConnectionWaiter>()).Enqueue(this);
+            _phase = AttemptPhase.Queued;
+            return;
+        }
+        BeginConnect();
+    }
+
+    private void BeginConnect()
+    {
+        _wasReused = false;
+        _up = UpstreamConnection.Begin(Worker, _upHost!, _manager.UpstreamAlpn, _signal, out var failure, out var text);
+        if (_up is null)
+        {
+            _cluster!.Breaker.EndConnection();
+            FailAttempt(failure.Reason, text);
+            return;
+        }
+        _phase = AttemptPhase.Connecting;
+        _connectDeadline = Now + _cluster!.Config.ConnectTimeoutMs;
+    }
+
+    /// <summary>A connection (or the permit for one) became free while this request was queued.</summary>
+    public bool OnConnectionFree(UpstreamConnection? connection)
+    {
+        if (_phase != AttemptPhase.Queued || _closed || _ended)
+            return false;
+        if (connection is null)
+        {
+            if (!_cluster!.Breaker.TryConnection(_upHost!.Connections == 0))
+                return false;
+            _phase = AttemptPhase.None;
+            Worker.Loop.Defer(() =>
+            {
+                if (_closed || _ended)
+                    return;
+                BeginConnect();
+                _signal.Raise();
+            });
+            return true;
+        }
+        if (!ReferenceEquals(connection.Host, _upHost))
+            return false;
+        _up = connection;
+        _wasReused = true;
+        connection.Use(_signal);
+        _phase = AttemptPhase.None;
+        Worker.Loop.Defer(() =>
+        {
+            if (_closed || _up != connection)
+                return;
+            Activate();
+            _signal.Raise();
+        });
+        return true;
+    }
+
+    private void EndPending()
+    {
+        if (!_countedPending)
+            return;
+        _countedPending = false;
+        _cluster!.Breaker.EndPending();
+        _cluster.Stats.RequestPendingActive.Add(LoopIndex, -1);
+    }
+
+    private bool StepConnect()
+    {
+        var status = _up!.Step();
+        if (status == ConnectStatus.Pending)
+        {
+            if (Now < _connectDeadline)
+                return false;
+            _cluster!.Stats.ConnectTimeout.Add(LoopIndex);
+            FailAttempt(FailureReason.ConnectTimeout, "");
+            return true;
+        }
+        if (status == ConnectStatus.Failed)
+        {
+            FailAttempt(_up.Failure.Reason, _up.FailureText);
+            return true;
+        }
+        _cluster!.Stats.ConnectionHttp1.Add(LoopIndex);
+        Activate();
+        return true;
+    }
+
+    /// <summary>The connection is ours: send the head, with what is here of the body in the same write.</summary>
+    private void Activate()
+    {
+        EndPending();
+        _phase = AttemptPhase.Active;
+        _connectDeadline = long.MaxValue;
+        var up = _up!;
+        up.Requests++;
+        _record.UpstreamLocal = up.Local;
+        _record.UpstreamPeer = up.Transport.Peer;
+        if (_host is { AttemptCountInRequest: true })
+        {
+            Span<byte> number = stackalloc byte[12];
+            var writer = new ByteWriter(number);
+            writer.AddNumber(_attempts);
+            _request.Set(KnownHeader.EnvoyAttemptCount, writer.Written);
+        }
+        if (_request.Method == RequestMethod.Connect && _action!.TerminateConnect)
+        {
+            StartConnectTunnel();
+            return;
+        }
+        var staged = new ByteWriter(Worker.Loop.Staging);
+        HeadEncoder.WriteRequest(ref staged, _request, _upgrade, _action!, up.Host.Config.Hostname);
+        if (staged.Overflowed)
+        {
+            FailAttempt(FailureReason.UpstreamProtocol, "the request head is too large");
+            return;
+        }
+        var canJoin = _bodyLeft > 0 && _replayLength == 0 && _inEnd > _inStart && !_sendContinue;
+        if (canJoin)
+        {
+            var count = (int)Math.Min(_bodyLeft, Math.Min(_inEnd - _inStart, 16 * 1024));
+            var piece = _in.AsSpan(_inStart, count);
+            staged.Add(piece);
+            _inStart += count;
+            _bodyLeft -= count;
+            _record.BytesReceived += count;
+            if (_canReplay)
+                AppendReplay(piece);
+            if (_bodyLeft == 0)
+            {
+                _requestComplete = true;
+                _record.RequestEndMicros = Worker.Loop.Kernel.WallMicros;
+                _requestDeadline = long.MaxValue;
+            }
+        }
+        WriteUp(staged.Written);
+        if (_replayLength > 0 && !canJoin)
+            SendBody(_replay.AsSpan(0, _replayLength));
+        if (_requestComplete && _request.IsChunked)
+            EmitLastChunk();
+    }
+
+    /// <summary>Sends body bytes in the framing of the request.</summary>
+    private void SendBody(ReadOnlySpan<byte> data)
+    {
+        if (!_request.IsChunked)
+        {
+            WriteUp(data);
+            return;
+        }
+        while (!data.IsEmpty)
+        {
+            var piece = data[..Math.Min(data.Length, 64 * 1024)];
+            var staged = new ByteWriter(Worker.Loop.Staging);
+            staged.AddHex(piece.Length);
+            staged.Add("\r\n"u8);
+            staged.Add(piece);
+            staged.Add("\r\n"u8);
+            WriteUp(staged.Written);
+            data = data[piece.Length..];
+        }
+    }
+
+    private void EmitLastChunk()
+    {
+        if (_localReply || _phase != AttemptPhase.Active)
+            return;
+        var staged = new ByteWriter(Worker.Loop.Staging);
+        staged.Add("0\r\n"u8);
+        if (_trailers is not null)
+        {
+            foreach (var (name, value) in _trailers)
+                staged.AddField(name, value);
+        }
+        staged.Add("\r\n"u8);
+        WriteUp(staged.Written);
+    }
+
+    private void WriteUp(ReadOnlySpan<byte> data)
+    {
+        if (_upOutEnd == _upOutStart)
+        {
+            var sent = _up!.Transport.Write(data);
+            if (sent == data.Length)
+            {
+                _cluster!.Stats.BytesSent.Add(LoopIndex, sent);
+                return;
+            }
+            if (sent < 0 && sent != -Errno.EAGAIN)
+            {
+                // The reset shows when the answer is read: what the upstream said before it may still be there.
+                return;
+            }
+            if (sent > 0)
+            {
+                _cluster!.Stats.BytesSent.Add(LoopIndex, sent);
+                data = data[sent..];
+            }
+        }
+        BufferQueue.Append(Worker.Loop.Buffers, ref _upOut, ref _upOutStart, ref _upOutEnd, data);
+    }
+
+    private bool FlushUp()
+    {
+        if (_phase != AttemptPhase.Active || _up is null)
+            return false;
+        if (_up.Transport.HasUnsent && _up.Transport.Flush() < 0)
+            return false;
+        if (_upOutEnd == _upOutStart)
+            return false;
+        var sent = _up.Transport.Write(_upOut.AsSpan(_upOutStart, _upOutEnd - _upOutStart));
+        if (sent <= 0)
+            return false;
+        _cluster!.Stats.BytesSent.Add(LoopIndex, sent);
+        _lastActivityMs = Now;
+        BufferQueue.Consume(Worker.Loop.Buffers, ref _upOut, ref _upOutStart, ref _upOutEnd, sent);
+        return true;
+    }
+
+    /// <summary>Lets go of the attempt: the connection goes back to the pool or is closed, permits are given back.</summary>
+    private void EndAttempt(bool reuse)
+    {
+        EndPending();
+        if (_upOut is not null)
+            Worker.Loop.Buffers.Return(_upOut);
+        _upOut = null;
+        _upOutStart = _upOutEnd = 0;
+        if (_up is { } up)
+        {
+            _up = null;
+            if (reuse && _upReusable && !_tunnel)
+                up.Release();
+            else
+                up.Close();
+        }
+        if (_upHost is not null)
+            _upHost.ActiveRequests--;
+        _upHost = null;
+        if (_countedRequest)
+        {
+            _countedRequest = false;
+            _cluster!.Breaker.EndRequest();
+            _cluster.Stats.RequestActive.Add(LoopIndex, -1);
+        }
+        if (_countedRetry)
+        {
+            _countedRetry = false;
+            _cluster!.Breaker.EndRetry();
+        }
+        _trailers?.Clear();
+        _phase = AttemptPhase.None;
+        _tryDeadline = _connectDeadline = long.MaxValue;
+    }
+
+    /// <summary>The attempt ended without an answer: another one, or an answer of our own.</summary>
+    private void FailAttempt(FailureReason reason, string transportFailure)
+    {
+        var host = _upHost;
+        var stats = _cluster!.Stats;
+        if (host is not null && reason != FailureReason.Overflow)
+        {
+            host.RequestError++;
+            OutlierDetector.Note(Worker, host, 503, isLocalFailure: true);
+            stats.RequestReset.Add(LoopIndex);
+            CountUpstreamCode(503);
+        }
+        var reused = _wasReused;
+        var requestSent = _phase == AttemptPhase.Active;
+        EndAttempt(reuse: false);
+        _record.TransportFailure = transportFailure;
+        if (_responseStarted)
+        {
+            _record.Reason = reason;
+            _record.Details = reason == FailureReason.UpstreamProtocol || reason == FailureReason.UpstreamClosed
+                ? $"upstream_reset_after_response_started{{{Failures.ResetWords(reason).Replace(' ', '_')}}}" : Failures.Details(reason);
+            _keepAlive = false;
+            _abort = _bodyMode == BodyMode.Length || _bodyMode == BodyMode.Chunked;
+            _ended = true;
+            return;
+        }
+        if (reason != FailureReason.Overflow && RetryRules.OnReset(_action!.Retry, reason, requestSent, reused) && TryRetry())
+            return;
+        ReplyUpstreamFailure(reason, transportFailure);
+    }
+
+    private bool TryRetry()
+    {
+        var retry = _action!.Retry!;
+        var stats = _cluster!.Stats;
+        if (_attempts > retry.RetriesMax)
+        {
+            stats.RequestRetryLimit.Add(LoopIndex);
+            _record.ExtraReason = FailureReason.RetryLimit;
+            return false;
+        }
+        if (!_canReplay)
+            return false;
+        if (!_cluster.Breaker.TryRetry())
+        {
+            stats.RequestRetryOverflow.Add(LoopIndex);
+            return false;
+        }
+        _countedRetry = true;
+        stats.RequestRetry.Add(LoopIndex);
+        // Fully jittered exponential back-off: a random time below base × (2^n − 1), at most the maximum.
+        var ceiling = Math.Min(retry.BackOffMaxMs, retry.BackOffBaseMs * ((1L << Math.Min(_attempts, 16)) - 1));
+        _backOffUntil = Now + (ceiling > 0 ? Worker.Loop.Random.Next((int)Math.Min(ceiling, int.MaxValue)) : 0);
+        _phase = AttemptPhase.BackOff;
+        return true;
+    }
+}

@@ -1,0 +1,174 @@
+using System.Text;
+using Tulle.Base;
+using Tulle.Snapshot;
+using Tulle.Wire;
+using Tulle.Wire.Http1;
+
+namespace Tulle.Proxy;
+
+/// <summary>Answers of our own, and tunnels.</summary>
+internal sealed partial class HttpConnection
+{
+    private void ReplyMalformed()
+    {
+        _keepAlive = false;
+        _requestComplete = true;
+        _stats.ConnectionProtocolError.Add(LoopIndex);
+        switch (_headStatus)
+        {
+            case ParseStatus.TooLarge:
+                Reply(431, "Request Header Fields Too Large"u8, FailureReason.HeadersTooLarge);
+                break;
+            case ParseStatus.UnknownCoding:
+                Reply(501, "Not Implemented"u8, FailureReason.DownstreamProtocol, "http1.invalid_transfer_encoding");
+                break;
+            case ParseStatus.LengthAndChunked:
+                Reply(400, "Bad Request"u8, FailureReason.DownstreamProtocol, "http1.content_length_and_chunked_not_allowed");
+                break;
+            case ParseStatus.NeedMore:
+                Reply(408, "request header timeout"u8, FailureReason.RequestTimeout, "request_header_timeout");
+                break;
+            default:
+                Reply(400, "Bad Request"u8, FailureReason.DownstreamProtocol);
+                break;
+        }
+    }
+
+    private void ReplyUpstreamFailure(FailureReason reason, string transportFailure)
+    {
+        var words = Failures.ResetWords(reason);
+        var detail = $"upstream_reset_before_response_started{{{words.Replace(' ', '_')}{(transportFailure.Length > 0 ? "|" + transportFailure.Replace(' ', '_') : "")}}}";
+        var body = Encoding.ASCII.GetBytes($"upstream connect error or disconnect/reset before headers. reset reason: {words}");
+        _overloaded = reason == FailureReason.Overflow;
+        Reply(reason == FailureReason.UpstreamProtocol ? 502 : 503, body, reason, detail);
+        _overloaded = false;
+    }
+
+    private bool _overloaded;
+
+    /// <summary>Ends the attempt and answers, unless an answer is on its way already: then the connection is cut.</summary>
+    private void AbortRequest(FailureReason reason, int status, ReadOnlySpan<byte> body)
+    {
+        EndAttempt(reuse: false);
+        if (_responseStarted)
+        {
+            _record.Reason = reason;
+            _record.Details = Failures.Details(reason);
+            _keepAlive = false;
+            _abort = true;
+            _ended = true;
+            return;
+        }
+        if (!_requestComplete)
+            _keepAlive = false;
+        Reply(status, body, reason);
+    }
+
+    /// <summary>An answer made here.</summary>
+    private void Reply(int status, ReadOnlySpan<byte> body, FailureReason reason, string? details = null, ReadOnlySpan<byte> location = default)
+    {
+        _localReply = true;
+        _record.Status = status;
+        _record.Reason = reason;
+        _record.Details = details ?? Failures.Details(reason);
+        _response.Reset([]);
+        _response.Status = status;
+        var hasBody = status is not (204 or 304) && status >= 200;
+        if (hasBody)
+        {
+            Span<byte> number = stackalloc byte[20];
+            var writer = new ByteWriter(number);
+            writer.AddNumber(body.Length);
+            _response.Add(KnownHeader.ContentLength, writer.Written);
+            if (body.Length > 0)
+                _response.Add(KnownHeader.ContentType, "text/plain"u8);
+        }
+        if (!location.IsEmpty)
+            _response.Add(KnownHeader.Location, location);
+        if (_overloaded && !_manager.SuppressEnvoyHeaders)
+            _response.Add(KnownHeader.EnvoyOverloaded, "true"u8);
+        ResponseFields.Prepare(Worker, _manager, _response);
+        if (_host is { AttemptCountInResponse: true } && _attempts > 0)
+        {
+            Span<byte> number = stackalloc byte[12];
+            var writer = new ByteWriter(number);
+            writer.AddNumber(_attempts);
+            _response.Set(KnownHeader.EnvoyAttemptCount, writer.Written);
+        }
+        if (_route is not null)
+        {
+            foreach (var edits in _route.ResponseEdits)
+                HeaderEdits.Apply(edits, _response, _record);
+        }
+        _record.Response = _response;
+        _record.ResponseStartMicros = Worker.Loop.Kernel.WallMicros;
+        // A body that is here already is read over; one that is still to come ends the connection.
+        if (!_requestComplete)
+            DrainBody(readMore: false);
+        if (!_requestComplete || MustClose)
+            _keepAlive = false;
+        _bodyMode = BodyMode.None;
+        _downChunked = false;
+        var staged = new ByteWriter(Worker.Loop.Staging);
+        HeadEncoder.WriteResponse(ref staged, _response, chunked: false, close: !_keepAlive, upgrade: false, http10: false);
+        if (hasBody && _request.Method != RequestMethod.Head)
+        {
+            staged.Add(body);
+            _record.BytesSent += body.Length;
+        }
+        WriteDown(staged.Written);
+        CompleteResponse();
+    }
+
+    private void ReplyRedirect(RedirectConfig redirect)
+    {
+        Span<byte> buffer = stackalloc byte[4096];
+        var writer = new ByteWriter(buffer);
+        RequestFields.WriteLocation(ref writer, redirect, _route, _request, _down.Peer is not null);
+        if (writer.Overflowed)
+            Reply(400, default, FailureReason.None, "redirect_location_too_long");
+        else
+            Reply(redirect.Status, default, FailureReason.None, "direct_response", writer.Written);
+    }
+
+    /// <summary>CONNECT ended here: answer 200 and relay bytes.</summary>
+    private void StartConnectTunnel()
+    {
+        _tunnel = true;
+        _requestComplete = true;
+        _responseStarted = true;
+        _response.Reset([]);
+        _response.Status = 200;
+        _record.Status = 200;
+        _record.Details = "via_upstream";
+        _record.Response = _response;
+        ResponseFields.Prepare(Worker, _manager, _response);
+        var staged = new ByteWriter(Worker.Loop.Staging);
+        HeadEncoder.WriteResponse(ref staged, _response, chunked: false, close: false, upgrade: false, http10: false);
+        WriteDown(staged.Written);
+    }
+
+    /// <summary>After 101 or CONNECT: bytes both ways until both sides ended.</summary>
+    private async ValueTask RunTunnelAsync()
+    {
+        var up = _up!;
+        while (FlushDown())
+        {
+        }
+        var relay = new TcpRelay(Worker.Loop, _down, up.Transport, _signal, _manager.StreamIdleTimeoutMs);
+        if (_outEnd > _outStart)
+            relay.PreloadToDownstream(_out.AsSpan(_outStart, _outEnd - _outStart));
+        if (_inEnd > _inStart)
+            relay.PreloadToUpstream(_in.AsSpan(_inStart, _inEnd - _inStart));
+        if (up.InEnd > up.InStart)
+            relay.PreloadToDownstream(up.In.AsSpan(up.InStart, up.InEnd - up.InStart));
+        _inStart = _inEnd;
+        up.InStart = up.InEnd;
+        BufferQueue.Consume(Worker.Loop.Buffers, ref _out, ref _outStart, ref _outEnd, _outEnd - _outStart);
+        await relay.RunAsync(() => _closed);
+        _record.BytesReceived += relay.BytesToUpstream;
+        _record.BytesSent += relay.BytesToDownstream;
+        _requestComplete = _responseComplete = true;
+        _keepAlive = false;
+    }
+}

@@ -1,0 +1,416 @@
+using Tulle.Base;
+using Tulle.Loop;
+using Tulle.Snapshot;
+using Tulle.Wire;
+using Tulle.Wire.Http1;
+
+namespace Tulle.Proxy;
+
+/// <summary>The request side: normalise, route, prepare the fields, carry the body.</summary>
+internal sealed partial class HttpConnection
+{
+    /// <summary>Bytes of a request body kept for another try. Default 1 MiB. Source: Envoy per_connection_buffer_limit_bytes. Beyond it the request is not retried.</summary>
+    private const int ReplayBytesMax = 1 << 20;
+
+    private RouteConfig? _route;
+    private RouteActionConfig? _action;
+    private VirtualHostConfig? _host;
+    private ClusterState? _cluster;
+    private WorkloadFacts? _sourceWorkload, _destinationWorkload;
+    private IReadOnlyDictionary<string, string> _subset = EmptySubset;
+    private WeightedClusterConfig? _weighted;
+
+    private long _bodyLeft;
+    private ChunkDecoder _requestChunks;
+    private bool _requestComplete;
+    private bool _upgrade;
+    private bool _tunnel;
+    private bool _sendContinue;
+
+    // Body bytes already sent, for another try.
+    private byte[]? _replay;
+    private int _replayLength;
+    private bool _canReplay;
+
+    private static readonly Dictionary<string, string> EmptySubset = [];
+
+    private void ResetExchange()
+    {
+        _route = null;
+        _action = null;
+        _host = null;
+        _cluster = null;
+        _weighted = null;
+        _subset = EmptySubset;
+        _sourceWorkload = _destinationWorkload = null;
+        _requestChunks = default;
+        _requestComplete = false;
+        _responseComplete = _responseStarted = _localReply = _upgrade = _tunnel = _sendContinue = false;
+        _bodyMode = BodyMode.None;
+        _phase = AttemptPhase.None;
+        _attempts = 0;
+        _tried?.Clear();
+        _routeDeadline = _requestDeadline = _maxDeadline = long.MaxValue;
+        _tryDeadline = long.MaxValue;
+        _canReplay = false;
+        _replayLength = 0;
+        _response.Reset([]);
+    }
+
+    /// <summary>From a complete head to a decision: an answer of our own, or an upstream attempt.</summary>
+    private void StartExchange()
+    {
+        var head = _request;
+        _bodyLeft = head.IsChunked ? -1 : Math.Max(0, head.ContentLength);
+        _requestComplete = _bodyLeft == 0;
+        if (head.IsClose || (_manager.RequestsPerConnectionMax > 0 && _requestCount >= _manager.RequestsPerConnectionMax))
+            _keepAlive = false;
+        if (head.MinorVersion == 0 && !_manager.AcceptHttp10)
+        {
+            _keepAlive = false;
+            Reply(426, "Upgrade Required"u8, FailureReason.VersionUnsupported);
+            return;
+        }
+        if (!head.HasAuthority && head.MinorVersion == 1)
+        {
+            Reply(400, default, FailureReason.MissingHost);
+            return;
+        }
+        if (head.HasFragment || !PathRules.Apply(_manager, head))
+        {
+            Reply(400, default, FailureReason.None, "path_normalization_failed");
+            return;
+        }
+        if (_manager.RequestTimeoutMs > 0)
+            _requestDeadline = Now + _manager.RequestTimeoutMs;
+        if (!CheckUpgrade(head))
+            return;
+        RequestFields.Prepare(Worker, _manager, head, _record, Facts, _down.Peer, _upgrade);
+        if (!FindRoute(head))
+            return;
+        if (head.ExpectsContinue && !_manager.Proxy100Continue)
+        {
+            head.Remove(KnownHeader.Expect);
+            _sendContinue = !_requestComplete;
+        }
+        StartForward(head);
+    }
+
+    private bool CheckUpgrade(HttpHead head)
+    {
+        if (head.Method == RequestMethod.Connect)
+        {
+            if (Contains(_manager.Upgrades, "connect"u8))
+                return true;
+            Reply(403, default, FailureReason.UpgradeFailed);
+            return false;
+        }
+        if (!head.IsUpgrade)
+            return true;
+        var index = head.Find(KnownHeader.Upgrade);
+        if (index < 0)
+            return true;
+        if (!Contains(_manager.Upgrades, head.Value(index)))
+        {
+            Reply(403, default, FailureReason.UpgradeFailed);
+            return false;
+        }
+        _upgrade = true;
+        return true;
+    }
+
+    private static bool Contains(IReadOnlyList<string> list, ReadOnlySpan<byte> value)
+    {
+        foreach (var item in list)
+        {
+            if (item.Length == value.Length && System.Text.Ascii.EqualsIgnoreCase(value, item))
+                return true;
+        }
+        return false;
+    }
+
+    private bool FindRoute(HttpHead head)
+    {
+        var table = _manager.InlineRoutes ?? Worker.Snapshot.Routes.GetValueOrDefault(_manager.RouteName);
+        _host = table is null ? null : RouteMatching.FindHost(table, head);
+        if (_host is not null && _host.RequireTls != "NONE" && _down.Peer is null)
+        {
+            _record.Details = "direct_response";
+            ReplyRedirect(new RedirectConfig { Scheme = "https" });
+            return false;
+        }
+        _route = _host is null ? null : RouteMatching.FindRoute(_host, head, Worker.Loop.Random);
+        if (_route is null)
+        {
+            _stats.NoRoute.Add(LoopIndex);
+            Reply(404, default, FailureReason.NoRoute);
+            return false;
+        }
+        _record.RouteName = _route.NameBytes;
+        if (_route.Redirect is { } redirect)
+        {
+            _stats.Redirects.Add(LoopIndex);
+            _record.Details = "direct_response";
+            ReplyRedirect(redirect);
+            return false;
+        }
+        if (_route.DirectResponse is { } direct)
+        {
+            _stats.DirectResponses.Add(LoopIndex);
+            Reply(direct.Status, direct.Body, FailureReason.None, "direct_response");
+            return false;
+        }
+        _action = _route.Action!;
+        return true;
+    }
+
+    private void StartForward(HttpHead head)
+    {
+        var action = _action!;
+        if (!PickCluster(head, action))
+            return;
+        var cluster = _cluster!;
+        _record.Cluster = cluster.Config;
+        _record.ClusterName = cluster.Config.Name;
+        if (action.TimeoutMs > 0 && !_upgrade)
+            _routeDeadline = Now + action.TimeoutMs;
+        if (action.MaxDurationMs > 0)
+            _maxDeadline = Now + action.MaxDurationMs;
+        RequestFields.Rewrite(action, head);
+        foreach (var edits in _route!.RequestEdits)
+            HeaderEdits.Apply(edits, head, _record);
+        if (_weighted?.RequestEdits is { } own)
+            HeaderEdits.Apply(own, head, _record);
+        if (!_manager.SuppressEnvoyHeaders)
+        {
+            var expected = action.Retry is { PerTryTimeoutMs: > 0 } retry ? retry.PerTryTimeoutMs : action.TimeoutMs;
+            if (expected > 0)
+            {
+                Span<byte> number = stackalloc byte[20];
+                var writer = new ByteWriter(number);
+                writer.AddNumber(expected);
+                head.Set(KnownHeader.EnvoyExpectedTimeout, writer.Written);
+            }
+        }
+        _canReplay = action.Retry is not null;
+        NextAttempt();
+    }
+
+    private bool PickCluster(HttpHead head, RouteActionConfig action)
+    {
+        string? name = null;
+        if (action.ClusterHeader is { } header)
+        {
+            var index = head.Find(header);
+            if (index >= 0)
+                name = System.Text.Encoding.ASCII.GetString(head.Value(index));
+        }
+        else
+        {
+            _weighted = RouteMatching.PickCluster(action.Clusters, action.TotalWeight, Worker.Loop.Random);
+            name = _weighted?.Name;
+        }
+        _cluster = name is null ? null : Worker.FindCluster(name);
+        if (_cluster is not null && _cluster.Config.Discovery == DiscoveryKind.Aggregate)
+            _cluster = PickMember(_cluster);
+        _subset = _weighted is { SubsetMatch.Count: > 0 } ? _weighted.SubsetMatch : action.SubsetMatch;
+        if (_cluster is not null)
+            return true;
+        _stats.NoCluster.Add(LoopIndex);
+        _record.ClusterName = name ?? "";
+        Reply(action.ClusterNotFoundStatus, default, FailureReason.ClusterNotFound);
+        return false;
+    }
+
+    private ClusterState? PickMember(ClusterState aggregate)
+    {
+        ClusterState? first = null;
+        foreach (var name in aggregate.Config.Members)
+        {
+            var member = Worker.FindCluster(name);
+            first ??= member;
+            if (member is { HealthyCount: > 0 })
+                return member;
+        }
+        return first;
+    }
+
+    /// <summary>Moves body bytes from the client to the upstream while both are willing. True when something moved.</summary>
+    private bool PumpRequest()
+    {
+        if (_requestComplete)
+            return false;
+        if (_localReply)
+            return DrainBody(readMore: false);
+        if (_phase != AttemptPhase.Active || _upOutEnd > _upOutStart)
+            return false;
+        if (_sendContinue)
+        {
+            _sendContinue = false;
+            WriteDown("HTTP/1.1 100 Continue\r\n\r\n"u8);
+        }
+        return DrainBody(readMore: true);
+    }
+
+    private bool DrainBody(bool readMore)
+    {
+        var moved = false;
+        while (!_requestComplete)
+        {
+            if (_inStart == _inEnd)
+            {
+                if (!readMore || !ReadBody())
+                    return moved;
+            }
+            moved = true;
+            if (!TakeBody(_in.AsSpan(_inStart, _inEnd - _inStart)))
+                return true;
+            if (_upOutEnd > _upOutStart)
+                return true;
+        }
+        return moved;
+    }
+
+    private bool ReadBody()
+    {
+        _inStart = _inEnd = _bodyBase;
+        // A long body earns a large buffer; the head stays where it is.
+        var wanted = _bodyLeft is < 0 or > BufferPool.Medium ? BufferPool.Large : BufferPool.Medium;
+        if (_in is null || _in.Length - _bodyBase < 2048 || (_in.Length < wanted && _record.BytesReceived > BufferPool.Medium))
+            GrowIn(Math.Max(wanted, _bodyBase + BufferPool.Small));
+        var count = _down.Read(_in.AsSpan(_bodyBase));
+        if (count > 0)
+        {
+            _inEnd = _bodyBase + count;
+            _lastActivityMs = Now;
+            return true;
+        }
+        if (count != -Errno.EAGAIN)
+            DownstreamGone();
+        return false;
+    }
+
+    /// <summary>Decodes and forwards what is at hand; false when the request was ended by an error.</summary>
+    private bool TakeBody(ReadOnlySpan<byte> data)
+    {
+        if (_bodyLeft >= 0)
+        {
+            var count = (int)Math.Min(_bodyLeft, data.Length);
+            _inStart += count;
+            _bodyLeft -= count;
+            _requestComplete = _bodyLeft == 0;
+            EmitBody(data[..count]);
+        }
+        else
+        {
+            var happened = _requestChunks.Next(data, out var consumed, out var offset, out var length);
+            switch (happened)
+            {
+                case ChunkEvent.Data:
+                    EmitBody(data.Slice(offset, length));
+                    break;
+                case ChunkEvent.Trailer:
+                    if (!TrailerLine.TryParse(data.Slice(offset, length), out var name, out var value))
+                        goto case ChunkEvent.Error;
+                    if (_manager.EnableTrailers && _cluster is { Config.EnableTrailers: true } && !_localReply)
+                        KeepTrailer(name, value);
+                    break;
+                case ChunkEvent.Done:
+                    _requestComplete = true;
+                    EmitLastChunk();
+                    break;
+                case ChunkEvent.NeedMore:
+                    // An unfinished trailer line stays in the buffer; move it to the front so that more fits behind it.
+                    if (consumed < data.Length)
+                        return WaitForTrailer(consumed);
+                    break;
+                case ChunkEvent.Error:
+                    _inStart = _inEnd;
+                    AbortRequest(FailureReason.DownstreamProtocol, 400, "Bad Request"u8);
+                    return false;
+            }
+            _inStart += consumed;
+        }
+        if (_requestComplete)
+        {
+            _record.RequestEndMicros = Worker.Loop.Kernel.WallMicros;
+            _requestDeadline = long.MaxValue;
+        }
+        return true;
+    }
+
+    private bool WaitForTrailer(int consumed)
+    {
+        _inStart += consumed;
+        var rest = _inEnd - _inStart;
+        if (_in!.Length - _bodyBase - rest < 1024)
+            GrowIn(_in.Length * 2);
+        _in.AsSpan(_inStart, rest).CopyTo(_in.AsSpan(_bodyBase));
+        _inStart = _bodyBase;
+        _inEnd = _bodyBase + rest;
+        var count = _down.Read(_in.AsSpan(_inEnd));
+        if (count > 0)
+        {
+            _inEnd += count;
+            return true;
+        }
+        if (count != -Errno.EAGAIN)
+            DownstreamGone();
+        return false;
+    }
+
+    private void EmitBody(ReadOnlySpan<byte> data)
+    {
+        if (data.IsEmpty)
+            return;
+        _record.BytesReceived += data.Length;
+        if (_localReply || _phase != AttemptPhase.Active)
+            return;
+        if (_canReplay && !_responseStarted)
+            AppendReplay(data);
+        SendBody(data);
+    }
+
+    private void AppendReplay(ReadOnlySpan<byte> data)
+    {
+        if (_replayLength + data.Length > ReplayBytesMax)
+        {
+            _canReplay = false;
+            ReleaseReplay();
+            return;
+        }
+        if (_replay is null || _replay.Length - _replayLength < data.Length)
+        {
+            var grown = Worker.Loop.Buffers.Rent(Math.Max(_replayLength + data.Length, (_replay?.Length ?? 0) * 2));
+            if (_replay is not null)
+            {
+                _replay.AsSpan(0, _replayLength).CopyTo(grown);
+                Worker.Loop.Buffers.Return(_replay);
+            }
+            _replay = grown;
+        }
+        data.CopyTo(_replay.AsSpan(_replayLength));
+        _replayLength += data.Length;
+    }
+
+    private void ReleaseReplay()
+    {
+        if (_replay is not null)
+            Worker.Loop.Buffers.Return(_replay);
+        _replay = null;
+        _replayLength = 0;
+    }
+
+    /// <summary>The client closed or reset its side before the exchange was complete.</summary>
+    private void DownstreamGone()
+    {
+        _record.Reason = FailureReason.DownstreamClosed;
+        _record.Details = Failures.Details(FailureReason.DownstreamClosed);
+        if (!_responseStarted)
+            _record.Status = 0;
+        _stats.RequestReset.Add(LoopIndex);
+        _cluster?.Stats.RequestCancelled.Add(LoopIndex);
+        _keepAlive = false;
+        _ended = true;
+    }
+}

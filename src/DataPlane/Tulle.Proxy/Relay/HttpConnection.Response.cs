@@ -1,0 +1,598 @@
+using Tulle.Base;
+using Tulle.Loop;
+using Tulle.Snapshot;
+using Tulle.Wire;
+using Tulle.Wire.Http1;
+
+namespace Tulle.Proxy;
+
+/// <summary>The response side, and the step that drives both.</summary>
+internal sealed partial class HttpConnection
+{
+    private enum BodyMode : byte
+    {
+        None,
+        Length,
+        Chunked,
+        UntilClose,
+    }
+
+    /// <summary>Bytes of body that join the head in one write. Above it a copy costs more than a second send.</summary>
+    private const int JoinBytesMax = 16 * 1024;
+
+    /// <summary>Bytes of a response head. Source: Envoy's codec limit for responses is 60 KiB too.</summary>
+    private const int ResponseHeadBytesMax = 60 * 1024;
+
+    private BodyMode _bodyMode;
+    private long _responseLeft;
+    private ChunkDecoder _responseChunks;
+    private int _responseScanned, _responseBase;
+    private bool _responseStarted, _responseComplete, _localReply, _upReusable, _downChunked, _lastChunkSent;
+
+    /// <summary>One round over everything that can move now. True when the exchange is over.</summary>
+    private bool ExchangeStep()
+    {
+        CheckDeadlines();
+        while (!_ended)
+        {
+            var moved = FlushDown();
+            moved |= FlushUp();
+            if (_phase == AttemptPhase.BackOff && Now >= _backOffUntil)
+            {
+                moved = true;
+                _phase = AttemptPhase.None;
+                if (_countedRetry)
+                {
+                    _countedRetry = false;
+                    _cluster!.Breaker.EndRetry();
+                }
+                NextAttempt();
+            }
+            if (_phase == AttemptPhase.Connecting)
+                moved |= StepConnect();
+            moved |= PumpRequest();
+            moved |= PumpResponse();
+            if (_responseComplete && _outEnd == _outStart && !_down.HasUnsent)
+                return true;
+            if (!moved)
+                break;
+        }
+        if (_ended)
+        {
+            _ended = false;
+            _keepAlive = false;
+            return true;
+        }
+        if (_tunnel)
+            return true;
+        // A client that closed while it waits wants no answer any more (HTTP/1 has no half-close in Envoy).
+        if ((_down.Socket.IsPeerClosed || _down.Socket.HasError) && !_responseComplete)
+        {
+            DownstreamGone();
+            _ended = false;
+            _keepAlive = false;
+            return true;
+        }
+        ArmForExchange();
+        return false;
+    }
+
+    private long IdleDeadline()
+    {
+        var limit = _action?.IdleTimeoutMs ?? _manager.StreamIdleTimeoutMs;
+        return limit > 0 ? _lastActivityMs + limit : long.MaxValue;
+    }
+
+    private void ArmForExchange()
+    {
+        var deadline = Math.Min(Math.Min(_routeDeadline, _tryDeadline), Math.Min(_requestDeadline, _maxDeadline));
+        deadline = Math.Min(deadline, Math.Min(_connectDeadline, IdleDeadline()));
+        if (_phase == AttemptPhase.BackOff)
+            deadline = Math.Min(deadline, _backOffUntil);
+        Arm(deadline);
+    }
+
+    private void CheckDeadlines()
+    {
+        if (!_timer.IsExpired)
+            return;
+        _timer.Reset();
+        var now = Now;
+        if (now >= _requestDeadline && !_requestComplete)
+        {
+            _stats.RequestTimeout.Add(LoopIndex);
+            AbortRequest(FailureReason.RequestTimeout, 408, "request timeout"u8);
+        }
+        else if (now >= _routeDeadline && !_responseComplete)
+        {
+            _cluster?.Stats.RequestTimeout.Add(LoopIndex);
+            if (_upHost is not null)
+            {
+                _upHost.RequestTimeouts++;
+                _upHost.RequestError++;
+                OutlierDetector.Note(Worker, _upHost, 504, isLocalFailure: true);
+            }
+            if (_cluster is not null)
+                CountUpstreamCode(504);
+            AbortRequest(FailureReason.ResponseTimeout, 504, "upstream request timeout"u8);
+        }
+        else if (now >= _maxDeadline)
+        {
+            AbortRequest(FailureReason.MaxDuration, 504, "stream duration timeout"u8);
+        }
+        else if (now >= _tryDeadline && !_responseStarted)
+        {
+            _cluster!.Stats.RequestPerTryTimeout.Add(LoopIndex);
+            _tryDeadline = long.MaxValue;
+            if (RetryRules.OnReset(_action!.Retry, FailureReason.PerTryTimeout, requestSent: true, reused: false))
+            {
+                if (_upHost is not null)
+                    OutlierDetector.Note(Worker, _upHost, 504, isLocalFailure: true);
+                EndAttempt(reuse: false);
+                if (TryRetry())
+                    return;
+            }
+            AbortRequest(FailureReason.PerTryTimeout, 504, "upstream request timeout"u8);
+        }
+        else if (now >= IdleDeadline())
+        {
+            _stats.RequestIdleTimeout.Add(LoopIndex);
+            AbortRequest(FailureReason.StreamIdle, _requestComplete ? 504 : 408, "stream timeout"u8);
+        }
+    }
+
+    /// <summary>Reads and forwards the answer. True when something moved.</summary>
+    private bool PumpResponse()
+    {
+        if (_phase != AttemptPhase.Active || _responseComplete || _outEnd > _outStart)
+            return false;
+        if (_down.HasUnsent)
+            return false;
+        var up = _up!;
+        var moved = false;
+        while (_phase == AttemptPhase.Active && !_responseComplete && ReferenceEquals(up, _up))
+        {
+            if (up.InEnd > up.InStart)
+            {
+                moved = true;
+                if (_responseStarted)
+                {
+                    TakeResponseBody(up);
+                }
+                else if (!TakeResponseHead(up))
+                {
+                    if (_phase != AttemptPhase.Active || _ended || _tunnel)
+                        return true;
+                    if (!ReadUp(up))
+                        return moved;
+                    continue;
+                }
+                if (_outEnd > _outStart || _down.HasUnsent || _tunnel)
+                    return true;
+                continue;
+            }
+            if (!ReadUp(up))
+                return moved;
+            moved = true;
+        }
+        return moved;
+    }
+
+    private bool ReadUp(UpstreamConnection up)
+    {
+        if (up.In is null)
+        {
+            up.In = Worker.Loop.Buffers.Rent(BufferPool.Small);
+            up.InStart = up.InEnd = 0;
+        }
+        if (up.InStart == up.InEnd)
+            up.InStart = up.InEnd = _responseBase;
+        if (up.In.Length - up.InEnd < 1024)
+            MakeResponseRoom(up);
+        var count = up.Transport.Read(up.In.AsSpan(up.InEnd));
+        if (count > 0)
+        {
+            up.InEnd += count;
+            _lastActivityMs = Now;
+            _cluster!.Stats.BytesReceived.Add(LoopIndex, count);
+            return true;
+        }
+        if (count == -Errno.EAGAIN)
+            return false;
+        OnUpstreamEnd(up, count);
+        return true;
+    }
+
+    private void MakeResponseRoom(UpstreamConnection up)
+    {
+        var grown = Worker.Loop.Buffers.Rent(up.In!.Length < BufferPool.Medium ? BufferPool.Medium : up.In.Length < BufferPool.Large ? BufferPool.Large : up.In.Length * 2);
+        up.In.AsSpan(0, up.InEnd).CopyTo(grown);
+        Worker.Loop.Buffers.Return(up.In);
+        up.In = grown;
+        if (_responseStarted)
+            _response.Rebase(grown);
+    }
+
+    private void OnUpstreamEnd(UpstreamConnection up, int result)
+    {
+        if (_responseStarted && _bodyMode == BodyMode.UntilClose && result == 0)
+        {
+            _upReusable = false;
+            CompleteResponse();
+            return;
+        }
+        var partial = !_responseStarted && up.InEnd > up.InStart;
+        var reason = _responseStarted && result == 0 || partial ? FailureReason.UpstreamProtocol
+            : result is 0 or -Errno.ECONNRESET or -Errno.EPIPE ? FailureReason.UpstreamClosed : FailureReason.UpstreamReset;
+        FailAttempt(reason, "");
+    }
+
+    /// <summary>Parses the head when it is complete; false when more is needed or the attempt ended.</summary>
+    private bool TakeResponseHead(UpstreamConnection up)
+    {
+        var data = up.In.AsSpan(up.InStart, up.InEnd - up.InStart);
+        var status = data.Length >= 5 && !"HTTP/1."u8.StartsWith(data[..Math.Min(7, data.Length)]) ? ParseStatus.BadRequest
+            : Http1Parser.FindHeadEnd(data, ref _responseScanned, ResponseHeadBytesMax, out var length) is var found && found != ParseStatus.Done ? found
+            : Http1Parser.ParseResponse(up.In!, up.InStart, length, _response, _manager.HeadFieldsMax);
+        if (status == ParseStatus.NeedMore)
+            return false;
+        _responseScanned = 0;
+        if (status != ParseStatus.Done)
+        {
+            _cluster!.Stats.ConnectionProtocolError.Add(LoopIndex);
+            FailAttempt(FailureReason.UpstreamProtocol, "");
+            return false;
+        }
+        up.InStart += _response.Length;
+        _responseBase = up.InStart;
+        if (_response.Status is >= 100 and < 200 and not 101)
+        {
+            // 100 goes on only when the client asked and we did not answer it ourselves; other interim answers are swallowed.
+            if (_response.Status == 100 && _manager.Proxy100Continue && _request.ExpectsContinue)
+                WriteDown("HTTP/1.1 100 Continue\r\n\r\n"u8);
+            _responseBase = 0;
+            return true;
+        }
+        OnResponseHead(up);
+        return true;
+    }
+
+    private void CountUpstreamCode(int status)
+    {
+        var stats = _cluster!.Stats;
+        stats.RequestCompleted.Add(LoopIndex);
+        stats.Code(status).Add(LoopIndex);
+        if (status is >= 100 and < 600)
+            stats.RequestClass[status / 100 - 1].Add(LoopIndex);
+    }
+
+    private void OnResponseHead(UpstreamConnection up)
+    {
+        var head = _response;
+        CountUpstreamCode(head.Status);
+        var host = _upHost!;
+        if (head.Status >= 500)
+            host.RequestError++;
+        else
+            host.RequestSuccess++;
+        OutlierDetector.Note(Worker, host, head.Status, isLocalFailure: false);
+        if (!_responseStarted && RetryRules.OnResponse(_action!.Retry, head))
+        {
+            if (TryRetryAfterResponse())
+                return;
+        }
+        else if (_attempts > 1)
+        {
+            _cluster!.Stats.RequestRetrySuccess.Add(LoopIndex);
+        }
+        _responseStarted = true;
+        _tryDeadline = long.MaxValue;
+        ReleaseReplay();
+        _canReplay = false;
+        _record.Status = head.Status;
+        _record.Details = "via_upstream";
+        if (_record.ExtraReason == FailureReason.RetryLimit)
+        {
+            _record.Reason = FailureReason.RetryLimit;
+            _record.ExtraReason = FailureReason.None;
+        }
+        _record.Response = head;
+        _record.ResponseStartMicros = Worker.Loop.Kernel.WallMicros;
+        _upReusable = !head.IsClose;
+        ChooseBodyMode(head);
+        if (head.Status == 101 && _upgrade)
+            _tunnel = true;
+        PrepareResponse(head);
+        SendResponseHead(up, head);
+    }
+
+    private bool TryRetryAfterResponse()
+    {
+        var host = _upHost;
+        var up = _up;
+        // The rest of the answer is not waited for: the connection is closed unless the answer is whole already.
+        if (_attempts > _action!.Retry!.RetriesMax)
+        {
+            _cluster!.Stats.RequestRetryLimit.Add(LoopIndex);
+            _record.ExtraReason = FailureReason.RetryLimit;
+            return false;
+        }
+        if (!_canReplay || !TryRetry())
+            return false;
+        var countedRetry = _countedRetry;
+        var whole = !_response.IsClose && _response.ContentLength >= 0 && _requestComplete && up!.InEnd - up.InStart == _response.ContentLength;
+        _countedRetry = false;
+        _upReusable = whole;
+        EndAttempt(reuse: whole);
+        _countedRetry = countedRetry;
+        _phase = AttemptPhase.BackOff;
+        _responseBase = 0;
+        _response.Reset([]);
+        _ = host;
+        return true;
+    }
+
+    /// <summary>How the end of the body is known (RFC 9112 section 6.3).</summary>
+    private void ChooseBodyMode(HttpHead head)
+    {
+        _responseChunks = default;
+        _lastChunkSent = false;
+        _downChunked = false;
+        if (head.Status == 101)
+        {
+            _bodyMode = _upgrade ? BodyMode.UntilClose : BodyMode.None;
+            return;
+        }
+        if (_request.Method == RequestMethod.Head || head.Status is 204 or 304 || (head.ContentLength == 0 && !head.IsChunked))
+        {
+            _bodyMode = BodyMode.None;
+            return;
+        }
+        if (head.IsChunked)
+            _bodyMode = BodyMode.Chunked;
+        else if (head.ContentLength > 0)
+            _bodyMode = BodyMode.Length;
+        else
+            _bodyMode = BodyMode.UntilClose;
+        _responseLeft = head.ContentLength;
+        _downChunked = _bodyMode != BodyMode.Length && _request.MinorVersion == 1;
+        if (_bodyMode == BodyMode.UntilClose)
+            _upReusable = false;
+        if (_bodyMode != BodyMode.Length && _request.MinorVersion == 0)
+            _keepAlive = false;
+    }
+
+    private void PrepareResponse(HttpHead head)
+    {
+        if (!_manager.SuppressEnvoyHeaders)
+        {
+            Span<byte> number = stackalloc byte[20];
+            var writer = new ByteWriter(number);
+            writer.AddNumber(Math.Max(0, (_record.ResponseStartMicros - _attemptStartMicros) / 1000));
+            head.Set(KnownHeader.EnvoyServiceTime, writer.Written);
+        }
+        if (_manager.IstioStats || _manager.PeerMetadata)
+            PeerMetadata.OnResponse(Worker, _manager, head, _record, ref _sourceWorkload, ref _destinationWorkload);
+        ResponseFields.Prepare(Worker, _manager, head);
+        if (_host is { AttemptCountInResponse: true })
+        {
+            Span<byte> number = stackalloc byte[12];
+            var writer = new ByteWriter(number);
+            writer.AddNumber(_attempts);
+            head.Set(KnownHeader.EnvoyAttemptCount, writer.Written);
+        }
+        if (_route is not null)
+        {
+            foreach (var edits in _route.ResponseEdits)
+                HeaderEdits.Apply(edits, head, _record);
+            if (_weighted?.ResponseEdits is { } own)
+                HeaderEdits.Apply(own, head, _record);
+        }
+    }
+
+    private void SendResponseHead(UpstreamConnection up, HttpHead head)
+    {
+        if (MustClose)
+            _keepAlive = false;
+        var staged = new ByteWriter(Worker.Loop.Staging);
+        var chunked = _downChunked && _bodyMode != BodyMode.None;
+        HeadEncoder.WriteResponse(ref staged, head, chunked, !_keepAlive, _tunnel, _request.MinorVersion == 0);
+        if (staged.Overflowed)
+        {
+            FailAttempt(FailureReason.UpstreamProtocol, "the response head is too large");
+            return;
+        }
+        if (_bodyMode == BodyMode.Length)
+        {
+            var count = (int)Math.Min(Math.Min(up.InEnd - up.InStart, JoinBytesMax), _responseLeft);
+            staged.Add(up.In.AsSpan(up.InStart, count));
+            up.InStart += count;
+            _responseLeft -= count;
+            _record.BytesSent += count;
+        }
+        WriteDown(staged.Written);
+        if (_bodyMode == BodyMode.None || (_bodyMode == BodyMode.Length && _responseLeft == 0))
+            CompleteResponse();
+    }
+
+    private void TakeResponseBody(UpstreamConnection up)
+    {
+        var data = up.In.AsSpan(up.InStart, up.InEnd - up.InStart);
+        switch (_bodyMode)
+        {
+            case BodyMode.Length:
+                var count = (int)Math.Min(_responseLeft, data.Length);
+                var sent = _down.Write(data[..count]);
+                if (sent == -Errno.EAGAIN || (sent >= 0 && sent < count && _down is PlainTransport))
+                {
+                    // What the socket did not take is kept, not copied twice: it waits in our own queue.
+                    if (sent > 0)
+                        NoteSent(sent);
+                    BufferQueue.Append(Worker.Loop.Buffers, ref _out, ref _outStart, ref _outEnd, data[Math.Max(0, sent)..count]);
+                    NoteSent(count - Math.Max(0, sent));
+                    sent = count;
+                }
+                else if (sent < 0)
+                {
+                    DownstreamGone();
+                    return;
+                }
+                else
+                {
+                    NoteSent(sent);
+                }
+                up.InStart += sent;
+                _responseLeft -= sent;
+                _record.BytesSent += sent;
+                if (_responseLeft == 0)
+                    CompleteResponse();
+                // A long body earns a larger buffer.
+                else if (up.InStart == up.InEnd && up.In!.Length < BufferPool.Large && _responseLeft > BufferPool.Medium)
+                    GrowResponse(up);
+                break;
+            case BodyMode.Chunked:
+                TakeChunks(up, data);
+                break;
+            default:
+                up.InStart = up.InEnd;
+                SendResponseBody(data);
+                break;
+        }
+    }
+
+    private void NoteSent(int count) => _stats.BytesSent.Add(LoopIndex, count);
+
+    private void GrowResponse(UpstreamConnection up)
+    {
+        var grown = Worker.Loop.Buffers.Rent(BufferPool.Large);
+        up.In.AsSpan(0, _responseBase).CopyTo(grown);
+        Worker.Loop.Buffers.Return(up.In!);
+        up.In = grown;
+        up.InStart = up.InEnd = _responseBase;
+        _response.Rebase(grown);
+    }
+
+    private void TakeChunks(UpstreamConnection up, ReadOnlySpan<byte> data)
+    {
+        var happened = _responseChunks.Next(data, out var consumed, out var offset, out var length);
+        up.InStart += consumed;
+        switch (happened)
+        {
+            case ChunkEvent.Data:
+                SendResponseBody(data.Slice(offset, length));
+                break;
+            case ChunkEvent.Trailer:
+                if (!TrailerLine.TryParse(data.Slice(offset, length), out var name, out var value))
+                    goto case ChunkEvent.Error;
+                if (_downChunked && _manager.EnableTrailers && _cluster!.Config.EnableTrailers)
+                {
+                    var staged = new ByteWriter(Worker.Loop.Staging);
+                    if (!_lastChunkSent)
+                        staged.Add("0\r\n"u8);
+                    _lastChunkSent = true;
+                    staged.AddField(name, value);
+                    WriteDown(staged.Written);
+                }
+                break;
+            case ChunkEvent.Done:
+                CompleteResponse();
+                break;
+            case ChunkEvent.NeedMore when consumed < data.Length:
+                var rest = up.InEnd - up.InStart;
+                up.In.AsSpan(up.InStart, rest).CopyTo(up.In.AsSpan(_responseBase));
+                up.InStart = _responseBase;
+                up.InEnd = _responseBase + rest;
+                ReadUp(up);
+                break;
+            case ChunkEvent.Error:
+                _cluster!.Stats.ConnectionProtocolError.Add(LoopIndex);
+                FailAttempt(FailureReason.UpstreamProtocol, "");
+                break;
+        }
+    }
+
+    private void SendResponseBody(ReadOnlySpan<byte> data)
+    {
+        _record.BytesSent += data.Length;
+        if (!_downChunked)
+        {
+            WriteDown(data);
+            return;
+        }
+        while (!data.IsEmpty)
+        {
+            var piece = data[..Math.Min(data.Length, 64 * 1024)];
+            var staged = new ByteWriter(Worker.Loop.Staging);
+            staged.AddHex(piece.Length);
+            staged.Add("\r\n"u8);
+            staged.Add(piece);
+            staged.Add("\r\n"u8);
+            WriteDown(staged.Written);
+            data = data[piece.Length..];
+        }
+    }
+
+    private void CompleteResponse()
+    {
+        if (_downChunked && _bodyMode != BodyMode.None)
+            WriteDown(_lastChunkSent ? "\r\n"u8 : "0\r\n\r\n"u8);
+        _responseComplete = true;
+        _routeDeadline = long.MaxValue;
+        if (_up is { } up && up.InEnd > up.InStart)
+            _upReusable = false;
+        _responseBase = 0;
+    }
+
+    private void WriteDown(ReadOnlySpan<byte> data)
+    {
+        if (_outEnd == _outStart && !_down.HasUnsent)
+        {
+            var sent = _down.Write(data);
+            if (sent == data.Length)
+            {
+                NoteSent(sent);
+                return;
+            }
+            if (sent < 0 && sent != -Errno.EAGAIN)
+            {
+                DownstreamGone();
+                return;
+            }
+            if (sent > 0)
+            {
+                NoteSent(sent);
+                data = data[sent..];
+            }
+        }
+        BufferQueue.Append(Worker.Loop.Buffers, ref _out, ref _outStart, ref _outEnd, data);
+    }
+
+    private bool FlushDown()
+    {
+        if (_down.HasUnsent)
+        {
+            var flushed = _down.Flush();
+            if (flushed == -Errno.EAGAIN)
+                return false;
+            if (flushed < 0)
+            {
+                DownstreamGone();
+                return true;
+            }
+        }
+        if (_outEnd == _outStart)
+            return false;
+        var sent = _down.Write(_out.AsSpan(_outStart, _outEnd - _outStart));
+        if (sent == -Errno.EAGAIN || sent == 0)
+            return false;
+        if (sent < 0)
+        {
+            DownstreamGone();
+            return true;
+        }
+        NoteSent(sent);
+        _lastActivityMs = Now;
+        BufferQueue.Consume(Worker.Loop.Buffers, ref _out, ref _outStart, ref _outEnd, sent);
+        return true;
+    }
+}

@@ -1,0 +1,378 @@
+using Tulle.Base;
+using Tulle.Loop;
+using Tulle.Snapshot;
+using Tulle.Wire.Http1;
+
+namespace Tulle.Proxy;
+
+/// <summary>
+/// One downstream HTTP/1.1 connection. <see cref="RunAsync"/> is the whole life in one straight line: read a head, carry the exchange, report, again.
+/// Each step is synchronous and works on fields, so that the state of a connection is plain data; the only await is on the one signal that the
+/// sockets of both sides and the timer raise. Parts: Request (decode, route), Attempt (balance, connect, retry), Response, Reply (local answers).
+/// </summary>
+internal sealed partial class HttpConnection : Connection, IConnectionWaiter
+{
+    private readonly FilterChainConfig _chain;
+    private readonly HttpManagerConfig _manager;
+    private readonly Transport _down;
+    private readonly Signal _signal;
+    private readonly SignalTimer _timer;
+    private readonly Action? _releaseLimit;
+    private readonly HttpStats _stats;
+    private readonly ListenerHttpStats _listenerStats;
+    private readonly HttpHead _request = new();
+    private readonly HttpHead _response = new();
+    private readonly RequestRecord _record = new();
+
+    // Received from downstream: [_inStart, _inEnd) is not used up; the head of the current request lies before _bodyBase.
+    private byte[]? _in;
+    private int _inStart, _inEnd, _bodyBase, _scanned;
+
+    // To downstream, not yet taken by the transport.
+    private byte[]? _out;
+    private int _outStart, _outEnd;
+
+    private long _lastActivityMs;
+    private long _headStartMs;
+    private int _requestCount;
+    private bool _keepAlive = true;
+    private bool _inRequest;
+    private bool _closed;
+
+    public HttpConnection(ProxyWorker worker, ActiveListener listener, ConnectionFacts facts, FilterChainConfig chain, Transport transport, Signal signal, Action? releaseLimit)
+        : base(worker, listener, facts)
+    {
+        _chain = chain;
+        _manager = chain.Http!;
+        _down = transport;
+        _signal = signal;
+        _timer = new SignalTimer(signal);
+        _releaseLimit = releaseLimit;
+        _stats = worker.HttpStatsOf(_manager.StatPrefix);
+        _listenerStats = listener.HttpStatsOf(_manager.StatPrefix);
+    }
+
+    private int LoopIndex => Worker.Loop.Index;
+
+    private long Now => Worker.Loop.NowMs;
+
+    public void Start()
+    {
+        List();
+        _down.Socket.Signal = _signal;
+        _stats.ConnectionTotal.Add(LoopIndex);
+        _stats.ConnectionActive.Add(LoopIndex);
+        _lastActivityMs = Now;
+        FillRecord(_record);
+        _record.Peer = _down.Peer;
+        RunAsync();
+    }
+
+    private async void RunAsync()
+    {
+        try
+        {
+            while (true)
+            {
+                HeadResult head;
+                while ((head = HeadStep()) == HeadResult.Wait)
+                {
+                    await _signal;
+                    if (_closed)
+                        return;
+                }
+                if (head == HeadResult.End)
+                    break;
+                BeginRequest(head);
+                while (!ExchangeStep())
+                {
+                    await _signal;
+                    if (_closed)
+                        return;
+                }
+                if (_tunnel)
+                {
+                    await RunTunnelAsync();
+                    EndRequest();
+                    break;
+                }
+                EndRequest();
+                if (!_keepAlive)
+                {
+                    await LingerAsync();
+                    break;
+                }
+            }
+        }
+        catch (Exception error) when (error is not OutOfMemoryException)
+        {
+            Invariant.Report("an HTTP connection ended by an unexpected error", error);
+        }
+        Close();
+    }
+
+    private enum HeadResult : byte
+    {
+        Wait,
+        Ready,
+        Malformed,
+        End,
+    }
+
+    private ParseStatus _headStatus;
+
+    /// <summary>Reads until a head is complete. An idle connection gives its buffer back before it waits.</summary>
+    private HeadResult HeadStep()
+    {
+        while (true)
+        {
+            if (_inEnd > _inStart)
+            {
+                var data = _in.AsSpan(_inStart, _inEnd - _inStart);
+                // An empty line before a request is ignored (RFC 9112 section 2.2).
+                if (_scanned == 0 && data.Length >= 2 && data[0] == '\r' && data[1] == '\n')
+                {
+                    _inStart += 2;
+                    continue;
+                }
+                if (data[0] != '\r')
+                {
+                    _headStatus = LooksLikeRequest(data) ? Http1Parser.FindHeadEnd(data, ref _scanned, _manager.HeadBytesMax, out var length) : ParseStatus.BadRequest;
+                    if (_headStatus == ParseStatus.Done)
+                    {
+                        Http1Parser.FindHeadEnd(data, ref _scanned, _manager.HeadBytesMax, out length);
+                        _headStatus = Http1Parser.ParseRequest(_in!, _inStart, length, _request, _manager.HeadFieldsMax);
+                        _inStart += length;
+                    }
+                    if (_headStatus != ParseStatus.NeedMore)
+                    {
+                        _scanned = 0;
+                        _bodyBase = _inStart;
+                        return _headStatus == ParseStatus.Done ? HeadResult.Ready : HeadResult.Malformed;
+                    }
+                }
+            }
+            if (!MakeHeadRoom())
+                return HeadResult.End;
+            var count = _down.Read(_in.AsSpan(_inEnd));
+            if (count > 0)
+            {
+                if (_inEnd == _inStart)
+                    _headStartMs = Now;
+                _inEnd += count;
+                _lastActivityMs = Now;
+                continue;
+            }
+            if (count != -Errno.EAGAIN)
+                return HeadResult.End;
+            var isIdle = _inEnd == _inStart;
+            if (isIdle)
+            {
+                ReturnIn();
+                if (MustClose && _requestCount > 0)
+                    return HeadResult.End;
+            }
+            if (_timer.IsExpired && TimedOutWaiting(isIdle))
+                return isIdle ? HeadResult.End : HeadResult.Malformed;
+            ArmForHead(isIdle);
+            return HeadResult.Wait;
+        }
+    }
+
+    /// <summary>The first byte of a request is a token character: anything else (TLS, binary) is refused at once.</summary>
+    private static bool LooksLikeRequest(ReadOnlySpan<byte> data) => data[0] is >= (byte)'A' and <= (byte)'Z' or >= (byte)'a' and <= (byte)'z';
+
+    private bool MakeHeadRoom()
+    {
+        if (_in is null)
+        {
+            _in = Worker.Loop.Buffers.Rent(BufferPool.Small);
+            _inStart = _inEnd = 0;
+            return true;
+        }
+        if (_inEnd < _in.Length)
+            return true;
+        if (_inStart > 0)
+        {
+            _in.AsSpan(_inStart, _inEnd - _inStart).CopyTo(_in);
+            _inEnd -= _inStart;
+            _inStart = 0;
+            return true;
+        }
+        GrowIn(_in.Length * 4);
+        return true;
+    }
+
+    private void GrowIn(int bytes)
+    {
+        var grown = Worker.Loop.Buffers.Rent(bytes);
+        _in.AsSpan(0, _inEnd).CopyTo(grown);
+        Worker.Loop.Buffers.Return(_in!);
+        _in = grown;
+        _request.Rebase(grown);
+    }
+
+    private void ReturnIn()
+    {
+        if (_in is null)
+            return;
+        Worker.Loop.Buffers.Return(_in);
+        _in = null;
+        _inStart = _inEnd = _bodyBase = 0;
+    }
+
+    private void ArmForHead(bool isIdle)
+    {
+        long deadline = long.MaxValue;
+        if (isIdle)
+        {
+            if (_manager.IdleTimeoutMs > 0)
+                deadline = _lastActivityMs + _manager.IdleTimeoutMs;
+        }
+        else
+        {
+            var limit = FirstPositive(_manager.HeadTimeoutMs, _manager.RequestTimeoutMs, _manager.StreamIdleTimeoutMs);
+            if (limit > 0)
+                deadline = _headStartMs + limit;
+        }
+        Arm(deadline);
+    }
+
+    private static long FirstPositive(long a, long b, long c) => a > 0 ? a : b > 0 ? b : c;
+
+    private void Arm(long deadline)
+    {
+        _timer.Reset();
+        if (deadline == long.MaxValue)
+            Worker.Loop.Cancel(_timer);
+        else
+            Worker.Loop.Arm(_timer, Math.Max(deadline, Now + 1));
+    }
+
+    private bool TimedOutWaiting(bool isIdle)
+    {
+        if (isIdle)
+        {
+            if (_manager.IdleTimeoutMs == 0 || Now < _lastActivityMs + _manager.IdleTimeoutMs)
+                return false;
+            _stats.ConnectionIdleTimeout.Add(LoopIndex);
+            return true;
+        }
+        var limit = FirstPositive(_manager.HeadTimeoutMs, _manager.RequestTimeoutMs, _manager.StreamIdleTimeoutMs);
+        if (limit == 0 || Now < _headStartMs + limit)
+            return false;
+        _stats.RequestTooLarge.Add(LoopIndex);
+        _request.Reset(_in!);
+        _headStatus = ParseStatus.NeedMore;
+        return true;
+    }
+
+    private void BeginRequest(HeadResult head)
+    {
+        _inRequest = true;
+        _requestCount++;
+        _stats.RequestTotal.Add(LoopIndex);
+        _stats.RequestHttp1.Add(LoopIndex);
+        _stats.RequestActive.Add(LoopIndex);
+        _record.Reset();
+        _record.StartMicros = Worker.Loop.Kernel.WallMicros;
+        _record.DownstreamRemote = Facts.Remote;
+        _record.DownstreamLocal = Facts.Local;
+        _record.Request = _request;
+        _record.Protocol = _request.MinorVersion == 0 ? "HTTP/1.0" : "HTTP/1.1";
+        _lastActivityMs = Now;
+        ResetExchange();
+        if (head == HeadResult.Malformed)
+            ReplyMalformed();
+        else
+            StartExchange();
+    }
+
+    /// <summary>After the last byte: statistics, log, pool, and ready for the next.</summary>
+    private void EndRequest()
+    {
+        _record.EndMicros = Worker.Loop.Kernel.WallMicros;
+        if (_record.RequestEndMicros == 0 && _requestComplete)
+            _record.RequestEndMicros = _record.EndMicros;
+        var loop = LoopIndex;
+        _stats.RequestActive.Add(loop, -1);
+        _stats.RequestCompleted.Add(loop);
+        _listenerStats.RequestCompleted.Add(loop);
+        if (_record.Status is >= 100 and < 600)
+        {
+            _stats.RequestClass[_record.Status / 100 - 1].Add(loop);
+            _listenerStats.RequestClass[_record.Status / 100 - 1].Add(loop);
+        }
+        if (_manager.IstioStats)
+            Worker.Metrics.CountHttp(Worker, _record, _manager, _sourceWorkload, _destinationWorkload);
+        Worker.WriteLog(_manager.AccessLogs, _record);
+        EndAttempt(reuse: _responseComplete && _requestComplete);
+        ReleaseReplay();
+        _request.Release();
+        _response.Release();
+        _inRequest = false;
+        _keepAlive &= _requestComplete && _responseComplete;
+        if (_inStart == _inEnd)
+            _inStart = _inEnd = 0;
+        _lastActivityMs = Now;
+    }
+
+    /// <summary>After a last answer: say FIN, then let the peer close first, so that it never loses the answer to a reset.</summary>
+    private async ValueTask LingerAsync()
+    {
+        if (_record.Reason is FailureReason.DownstreamClosed || !_down.Socket.IsOpen || _abort)
+            return;
+        _ = _down.ShutdownWrite();
+        var deadline = Now + _manager.DelayedCloseMs;
+        if (_manager.DelayedCloseMs == 0)
+            return;
+        while (Now < deadline)
+        {
+            var count = _down.HasUnsent ? _down.Flush() : 0;
+            if (count is < 0 and not -Errno.EAGAIN)
+                return;
+            while ((count = _down.Read(Worker.Loop.Staging)) > 0)
+            {
+            }
+            if (count != -Errno.EAGAIN || _down.Socket.IsPeerClosed)
+                return;
+            Arm(deadline);
+            await _signal;
+            if (_closed)
+                return;
+        }
+    }
+
+    public override void ForceClose()
+    {
+        _stats.ConnectionDrainClose.Add(LoopIndex);
+        Close();
+    }
+
+    private bool _abort;
+
+    private void Close()
+    {
+        if (_closed)
+            return;
+        _closed = true;
+        if (_inRequest)
+        {
+            _responseComplete = false;
+            EndRequest();
+        }
+        Worker.Loop.Cancel(_timer);
+        ReturnIn();
+        if (_out is not null)
+            Worker.Loop.Buffers.Return(_out);
+        _out = null;
+        if (_abort)
+            _down.Abort();
+        else
+            _down.Close();
+        _releaseLimit?.Invoke();
+        _stats.ConnectionActive.Add(LoopIndex, -1);
+        _stats.ConnectionDestroy.Add(LoopIndex);
+        Unlist();
+    }
+}

@@ -1,0 +1,185 @@
+using Tulle.Base;
+using Tulle.Loop;
+using Tulle.Snapshot;
+
+namespace Tulle.Proxy;
+
+/// <summary>A downstream connection whose bytes are relayed as they are (envoy.filters.network.tcp_proxy).</summary>
+internal sealed class TcpConnection : Connection
+{
+    private readonly TcpProxyConfig _config;
+    private readonly Transport _down;
+    private readonly Signal _signal;
+    private readonly SignalTimer _timer;
+    private readonly Action? _releaseLimit;
+    private readonly TcpStats _stats;
+    private readonly RequestRecord _record = new();
+    private readonly bool _istioStats;
+    private ClusterState? _cluster;
+    private UpstreamConnection? _up;
+    private HostState? _host;
+    private bool _closed;
+
+    public TcpConnection(ProxyWorker worker, ActiveListener listener, ConnectionFacts facts, FilterChainConfig chain, Transport transport, Signal signal, Action? releaseLimit)
+        : base(worker, listener, facts)
+    {
+        _config = chain.Tcp!;
+        _down = transport;
+        _signal = signal;
+        _timer = new SignalTimer(signal);
+        _releaseLimit = releaseLimit;
+        _stats = worker.TcpStatsOf(_config.StatPrefix);
+        foreach (var filter in chain.Filters)
+            _istioStats |= filter.Kind == NetworkFilterKind.Stats;
+    }
+
+    private bool IsInbound => Listener.Config.Direction == "INBOUND";
+
+    public void Start()
+    {
+        List();
+        _down.Socket.Signal = _signal;
+        _stats.ConnectionTotal.Add(Worker.Loop.Index);
+        FillRecord(_record);
+        _record.StartMicros = Facts.StartMicros;
+        _record.Peer = _down.Peer;
+        RunAsync();
+    }
+
+    private async void RunAsync()
+    {
+        try
+        {
+            for (var attempt = 1; attempt <= _config.ConnectAttemptsMax && !_closed; attempt++)
+            {
+                if (!BeginConnect())
+                    break;
+                ConnectStatus status;
+                while ((status = _up!.Step()) == ConnectStatus.Pending && !_timer.IsExpired)
+                {
+                    await _signal;
+                    if (_closed)
+                        return;
+                    if (_down.Socket.HasError)
+                    {
+                        status = ConnectStatus.Failed;
+                        _record.Reason = FailureReason.DownstreamClosed;
+                        break;
+                    }
+                }
+                Worker.Loop.Cancel(_timer);
+                if (status == ConnectStatus.Ready)
+                {
+                    await RelayAsync();
+                    break;
+                }
+                NoteConnectFailure(status);
+            }
+        }
+        catch (Exception error) when (error is not OutOfMemoryException)
+        {
+            Invariant.Report("a TCP connection ended by an unexpected error", error);
+        }
+        Close();
+    }
+
+    private bool BeginConnect()
+    {
+        var total = 0;
+        foreach (var candidate in _config.Clusters)
+            total += candidate.Weight;
+        var choice = RouteMatching.PickCluster(_config.Clusters, total, Worker.Loop.Random);
+        _record.ClusterName = choice?.Name ?? "";
+        _cluster = choice is null ? null : Worker.FindCluster(choice.Name);
+        if (_cluster is null)
+        {
+            _stats.NoRoute.Add(Worker.Loop.Index);
+            _record.Reason = FailureReason.ClusterNotFound;
+            return false;
+        }
+        _record.Cluster = _cluster.Config;
+        _host = _cluster.Config.Discovery == DiscoveryKind.OriginalDestination
+            ? _cluster.PickOriginal(Facts.OriginalDestination.IsIp ? Facts.OriginalDestination : Facts.Local)
+            : _cluster.Pick(_config.SubsetMatch, null, 1);
+        if (_host is null)
+        {
+            _cluster.Stats.NoneHealthy.Add(Worker.Loop.Index);
+            _record.Reason = FailureReason.NoHealthyUpstream;
+            return false;
+        }
+        _record.UpstreamHost = _host.Address;
+        _record.Endpoint = _host.Config.Facts;
+        if (!_cluster.Breaker.TryConnection(_host.Connections == 0))
+        {
+            _cluster.Stats.ConnectionOverflow.Add(Worker.Loop.Index);
+            _record.Reason = FailureReason.Overflow;
+            return false;
+        }
+        _timer.Reset();
+        Worker.Loop.ArmAfter(_timer, _cluster.Config.ConnectTimeoutMs);
+        _up = UpstreamConnection.Begin(Worker, _host, [], _signal, out var failure, out var text);
+        if (_up is not null)
+            return true;
+        _cluster.Breaker.EndConnection();
+        _record.Reason = failure.Reason;
+        _record.TransportFailure = text;
+        return false;
+    }
+
+    private void NoteConnectFailure(ConnectStatus status)
+    {
+        if (_record.Reason == FailureReason.None)
+            _record.Reason = status == ConnectStatus.Pending ? FailureReason.ConnectTimeout : _up!.Failure.Reason;
+        if (status == ConnectStatus.Pending)
+            _cluster!.Stats.ConnectTimeout.Add(Worker.Loop.Index);
+        _record.TransportFailure = _up!.FailureText;
+        OutlierDetector.Note(Worker, _host!, 503, isLocalFailure: true);
+        _up.Close();
+        _up = null;
+    }
+
+    private async ValueTask RelayAsync()
+    {
+        var up = _up!;
+        _record.Reason = FailureReason.None;
+        _record.UpstreamLocal = up.Local;
+        _record.UpstreamPeer = up.Transport.Peer;
+        _host!.ActiveRequests++;
+        _host.RequestTotal++;
+        if (_istioStats)
+            Worker.Metrics.CountTcp(Worker, _record, IsInbound, opened: 1, closed: 0);
+        var relay = new TcpRelay(Worker.Loop, _down, up.Transport, _signal, _config.IdleTimeoutMs);
+        var end = await relay.RunAsync(() => _closed);
+        _host.ActiveRequests--;
+        if (end == RelayEnd.IdleTimeout)
+            _stats.IdleTimeout.Add(Worker.Loop.Index);
+        _record.BytesReceived = relay.BytesToUpstream;
+        _record.BytesSent = relay.BytesToDownstream;
+        var loop = Worker.Loop.Index;
+        _stats.BytesReceived.Add(loop, relay.BytesToUpstream);
+        _stats.BytesSent.Add(loop, relay.BytesToDownstream);
+        _cluster!.Stats.BytesSent.Add(loop, relay.BytesToUpstream);
+        _cluster.Stats.BytesReceived.Add(loop, relay.BytesToDownstream);
+        if (_istioStats)
+            Worker.Metrics.CountTcp(Worker, _record, IsInbound, opened: 0, closed: 1);
+    }
+
+    public override void ForceClose() => Close();
+
+    private void Close()
+    {
+        if (_closed)
+            return;
+        _closed = true;
+        _record.EndMicros = Worker.Loop.Kernel.WallMicros;
+        Worker.Loop.Cancel(_timer);
+        _up?.Close();
+        _up = null;
+        _down.Close();
+        Worker.WriteLog(_config.AccessLogs, _record);
+        _releaseLimit?.Invoke();
+        Unlist();
+        // The waiting flow, if any, must see that it is over.
+        _signal.Raise();
+    }
+}

@@ -1,0 +1,241 @@
+using Tulle.Base;
+using Tulle.Loop;
+using Tulle.Snapshot;
+
+namespace Tulle.Proxy;
+
+public enum ConnectStatus : byte
+{
+    Pending,
+    Ready,
+    Failed,
+}
+
+/// <summary>One connection to an endpoint: connecting, in use by one request, or idle in its host's pool.</summary>
+public sealed class UpstreamConnection : ISocketOwner
+{
+    private readonly ProxyWorker _worker;
+    private readonly ActionTimer _idleTimer;
+    private readonly TlsClientConfig? _tls;
+    private bool _tcpReady;
+    private bool _counted;
+
+    private UpstreamConnection(ProxyWorker worker, HostState host, LoopSocket socket, TlsClientConfig? tls, IReadOnlyList<string> alpn)
+    {
+        _worker = worker;
+        Host = host;
+        _tls = tls;
+        AlpnChoice = alpn;
+        _idleTimer = new ActionTimer(OnIdleTimeout);
+        Transport = tls is null
+            ? new PlainTransport(socket)
+            : new TlsTransport(socket, worker.Shared.Tls.Client(tls), tls.ServerName, worker.Shared.Tls.AlpnWire(tls, alpn), worker.Shared.Tls.Resumption(worker.Loop.Index, tls));
+    }
+
+    public HostState Host { get; }
+
+    public Transport Transport { get; }
+
+    public LoopSocket Socket => Transport.Socket;
+
+    /// <summary>ALPN list that the HTTP manager asked for: connections are reused only under the same.</summary>
+    public IReadOnlyList<string> AlpnChoice { get; }
+
+    /// <summary>Requests sent on it so far.</summary>
+    public int Requests;
+
+    public Address Local { get; private set; }
+
+    /// <summary>Why connecting failed.</summary>
+    public Failure Failure { get; private set; }
+
+    public string FailureText { get; private set; } = "";
+
+    /// <summary>Rented while a response is being read.</summary>
+    public byte[]? In;
+
+    public int InStart, InEnd;
+
+    /// <summary>Begins to connect; null when not even that worked (<paramref name="failure"/>).</summary>
+    public static UpstreamConnection? Begin(ProxyWorker worker, HostState host, IReadOnlyList<string> alpn, Signal signal, out Failure failure, out string text)
+    {
+        var cluster = host.Cluster;
+        var fd = worker.Loop.Kernel.Connect(host.Address, cluster.Config.BindAddress, worker.Shared.UpstreamMark);
+        if (fd < 0)
+        {
+            failure = new Failure(FailureSide.Upstream, FailureStage.Connect, FailureReason.ConnectFailed, Retry: true, -fd);
+            text = $"immediate connect error: {Errno.Text(-fd)}";
+            cluster.Stats.ConnectFail.Add(worker.Loop.Index);
+            host.ConnectFails++;
+            return null;
+        }
+        var socket = new LoopSocket(worker.Loop, fd) { Signal = signal };
+        var connection = new UpstreamConnection(worker, host, socket, ChooseTls(cluster.Config, host.Config.Facts), alpn);
+        socket.Start(assumeWritable: false);
+        var loop = worker.Loop.Index;
+        cluster.Stats.ConnectionTotal.Add(loop);
+        cluster.Stats.ConnectionActive.Add(loop);
+        host.ConnectionTotal++;
+        host.Connections++;
+        connection._counted = true;
+        failure = default;
+        text = "";
+        return connection;
+    }
+
+    /// <summary>The first transport match whose metadata the endpoint has; otherwise the cluster's own.</summary>
+    private static TlsClientConfig? ChooseTls(ClusterConfig cluster, EndpointFacts facts)
+    {
+        foreach (var choice in cluster.TransportMatches)
+        {
+            var fits = true;
+            foreach (var (key, value) in choice.Match)
+                fits &= facts.TransportMatch.TryGetValue(key, out var has) && has == value;
+            if (fits)
+                return choice.Tls;
+        }
+        return cluster.Tls;
+    }
+
+    /// <summary>One step of connecting: TCP, then TLS, then the peer's names.</summary>
+    public ConnectStatus Step()
+    {
+        if (!_tcpReady)
+        {
+            if (!Socket.IsWritable && !Socket.HasError)
+                return ConnectStatus.Pending;
+            var error = _worker.Loop.Kernel.SocketError(Socket.Fd);
+            if (error != 0)
+                return Fail(FailureReason.ConnectFailed, error, $"delayed connect error: {Errno.Text(error)}");
+            _tcpReady = true;
+            Local = _worker.Loop.Kernel.LocalAddress(Socket.Fd);
+        }
+        if (Transport is not TlsTransport tls)
+            return ConnectStatus.Ready;
+        if (tls.Peer is not null)
+            return ConnectStatus.Ready;
+        var result = tls.Handshake();
+        if (result == -Errno.EAGAIN)
+            return ConnectStatus.Pending;
+        if (result < 0)
+        {
+            Host.Cluster.Stats.TlsFail.Add(_worker.Loop.Index);
+            return Fail(FailureReason.TlsFailed, -result, $"TLS_error: {tls.Error}");
+        }
+        Host.Cluster.Stats.TlsHandshake.Add(_worker.Loop.Index);
+        if (PeerNames.Accepts(_tls!, tls.Peer) is { } refusal)
+        {
+            Host.Cluster.Stats.TlsFail.Add(_worker.Loop.Index);
+            return Fail(FailureReason.TlsFailed, 0, $"TLS_error: {refusal}");
+        }
+        return ConnectStatus.Ready;
+    }
+
+    private ConnectStatus Fail(FailureReason reason, int error, string text)
+    {
+        Failure = new Failure(FailureSide.Upstream, FailureStage.Connect, reason, Retry: true, error);
+        FailureText = text;
+        Host.Cluster.Stats.ConnectFail.Add(_worker.Loop.Index);
+        Host.ConnectFails++;
+        return ConnectStatus.Failed;
+    }
+
+    /// <summary>Taken from the pool for a request.</summary>
+    public void Use(Signal signal)
+    {
+        Socket.Owner = null;
+        Socket.Signal = signal;
+        _worker.Loop.Cancel(_idleTimer);
+    }
+
+    /// <summary>Back to the pool after a complete exchange; to a waiting request if there is one.</summary>
+    public void Release()
+    {
+        ReturnBuffer();
+        var max = Host.Cluster.Config.RequestsPerConnectionMax;
+        if (max > 0 && Requests >= max)
+        {
+            Host.Cluster.Stats.ConnectionMaxRequests.Add(_worker.Loop.Index);
+            Close();
+            return;
+        }
+        if (Host.IsRemoved || Socket.IsPeerClosed || !Socket.IsOpen)
+        {
+            Close();
+            return;
+        }
+        Socket.Signal = null;
+        Socket.Owner = this;
+        while (Host.Waiters is { Count: > 0 } waiters)
+        {
+            if (waiters.Dequeue().OnConnectionFree(this))
+                return;
+        }
+        if (!Host.PutIdle(this))
+        {
+            Close();
+            return;
+        }
+        var idle = Host.Cluster.Config.IdleTimeoutMs;
+        if (idle > 0)
+            _worker.Loop.ArmAfter(_idleTimer, idle);
+    }
+
+    /// <summary>Something happened on an idle connection: the peer closed it, or sent what nobody asked for. Both end it.</summary>
+    public void OnReady(LoopSocket socket)
+    {
+        if (socket.IsPeerClosed || socket.IsReadable)
+        {
+            // TLS tickets and key updates are legal on an idle connection.
+            if (Transport is TlsTransport && !socket.IsPeerClosed)
+            {
+                Span<byte> none = stackalloc byte[1];
+                if (Transport.Read(none) == -Errno.EAGAIN)
+                    return;
+            }
+            CloseIdle();
+        }
+    }
+
+    private void OnIdleTimeout()
+    {
+        Host.Cluster.Stats.ConnectionIdleTimeout.Add(_worker.Loop.Index);
+        CloseIdle();
+    }
+
+    public void CloseIdle()
+    {
+        Host.RemoveIdle(this);
+        Close();
+    }
+
+    public void ReturnBuffer()
+    {
+        if (In is null)
+            return;
+        _worker.Loop.Buffers.Return(In);
+        In = null;
+        InStart = InEnd = 0;
+    }
+
+    public void Close()
+    {
+        if (!_counted)
+            return;
+        _counted = false;
+        ReturnBuffer();
+        _worker.Loop.Cancel(_idleTimer);
+        Transport.Close();
+        var loop = _worker.Loop.Index;
+        Host.Cluster.Stats.ConnectionActive.Add(loop, -1);
+        Host.Cluster.Stats.ConnectionDestroy.Add(loop);
+        Host.Connections--;
+        Host.Cluster.Breaker.EndConnection();
+        // A permit is free: the next waiting request may open its own.
+        while (Host.Waiters is { Count: > 0 } waiters)
+        {
+            if (waiters.Dequeue().OnConnectionFree(null))
+                return;
+        }
+    }
+}

@@ -1,0 +1,119 @@
+using Tulle.Base;
+using Tulle.Base.Documents;
+using Tulle.Snapshot;
+
+namespace Tulle.Sidecar;
+
+/// <summary>An Envoy bootstrap, as far as it steers this process; the resources in it stay raw.</summary>
+internal sealed class Bootstrap
+{
+    public Node Raw { get; private init; } = Node.Map();
+
+    public Node Node { get; private init; } = Node.Map();
+
+    public Address? Admin { get; private init; }
+
+    public IReadOnlyList<Node> StaticListeners { get; private init; } = [];
+
+    public IReadOnlyList<Node> StaticClusters { get; private init; } = [];
+
+    public IReadOnlyList<Node> StaticSecrets { get; private init; } = [];
+
+    /// <summary>Source keys of LDS and CDS; null when there are none.</summary>
+    public string? ListenerSource { get; private init; }
+
+    public string? ClusterSource { get; private init; }
+
+    /// <summary>"grpc:CLUSTER" or "delta:CLUSTER" of the ADS stream.</summary>
+    public string? Ads { get; private init; }
+
+    public NodeConfig Facts { get; private init; } = new();
+
+    /// <summary>Reads a file, YAML or JSON by its content.</summary>
+    /// <exception cref="DocumentException">Not a document.</exception>
+    public static Node ReadFile(string path) => Parse(File.ReadAllText(path), path);
+
+    public static Node Parse(string text, string? path)
+    {
+        var first = text.AsSpan().TrimStart();
+        return first.Length > 0 && first[0] == '{' ? NodeJson.Parse(text, path) : NodeYaml.Parse(text, path);
+    }
+
+    /// <summary>Lays one document over another, as --config-yaml does over -c: maps merge, lists are joined, scalars replace.</summary>
+    public static Node Merge(Node below, Node above)
+    {
+        if (below.Kind == NodeKind.List && above.Kind == NodeKind.List)
+            return Node.List([.. below.Items, .. above.Items], above.Position);
+        if (below.Kind != NodeKind.Map || above.Kind != NodeKind.Map)
+            return above;
+        var result = below;
+        foreach (var (name, value) in above.Fields)
+            result = result.With(name, result[name] is { } old ? Merge(old, value) : value);
+        return result;
+    }
+
+    public static Bootstrap Read(Node raw, Diagnostics diagnostics, string serviceNode, string serviceCluster)
+    {
+        var reader = new FieldReader(raw, diagnostics, "bootstrap");
+        reader.Accept("layered_runtime", "runtime", "stats_config", "stats_sinks", "stats_flush_interval", "stats_flush_on_admin", "watchdog", "watchdogs", "overload_manager", "flags_path",
+            "tracing", "bootstrap_extensions", "fatal_actions", "default_regex_engine", "typed_dns_resolver_config", "dns_resolution_config", "use_tcp_for_dns_lookups", "cluster_manager",
+            "hds_config", "header_prefix", "enable_dispatcher_stats", "default_socket_interface", "certificate_provider_instances", "inline_headers", "perf_tracing_file_path", "xds_delegate_extension",
+            "xds_config_tracker_extension", "listener_manager", "application_log_config", "grpc_async_client_manager_config", "stats_eviction_interval", "memory_allocator_manager", "node_context_params",
+            "default_config_source", "config_sources", "deferred_stat_options");
+        Address? admin = null;
+        if (reader.Child("admin") is { } given)
+        {
+            given.Accept("access_log", "access_log_path", "profile_path", "socket_options", "ignore_global_conn_limit", "allow_paths");
+            admin = new ConversionContext("bootstrap", _ => null).SocketAddress(given.Child("address"));
+            given.Done();
+        }
+        string? listeners = null;
+        string? clusters = null;
+        string? ads = null;
+        if (reader.Child("dynamic_resources") is { } dynamic)
+        {
+            listeners = ConversionContext.SourceKey(dynamic.Child("lds_config"));
+            clusters = ConversionContext.SourceKey(dynamic.Child("cds_config"));
+            ads = dynamic.Child("ads_config") is { } api ? ConversionContext.GrpcKey(api) : null;
+            dynamic.Done();
+        }
+        var statics = reader.Child("static_resources");
+        var node = reader.Raw("node") ?? Node.Map();
+        if (serviceNode.Length > 0)
+            node = node.With("id", serviceNode);
+        if (serviceCluster.Length > 0)
+            node = node.With("cluster", serviceCluster);
+        var result = new Bootstrap
+        {
+            Raw = raw,
+            Node = node,
+            Admin = admin,
+            StaticListeners = statics?.List("listeners") ?? [],
+            StaticClusters = statics?.List("clusters") ?? [],
+            StaticSecrets = statics?.List("secrets") ?? [],
+            ListenerSource = listeners,
+            ClusterSource = clusters,
+            Ads = ads,
+            Facts = NodeFacts(node),
+        };
+        statics?.Done();
+        reader.Done();
+        return result;
+    }
+
+    private static NodeConfig NodeFacts(Node node)
+    {
+        var metadata = node["metadata"];
+        var labels = metadata?["LABELS"];
+        string Label(string name, string otherwise) => labels?[name]?.AsText is { Length: > 0 } value ? value : otherwise;
+        var canonical = Label("service.istio.io/canonical-name", Label("app.kubernetes.io/name", Label("app", metadata?["WORKLOAD_NAME"]?.AsText ?? "unknown")));
+        var revision = Label("service.istio.io/canonical-revision", Label("app.kubernetes.io/version", Label("version", "latest")));
+        return new NodeConfig
+        {
+            Id = node["id"]?.AsText ?? "",
+            Cluster = node["cluster"]?.AsText ?? "",
+            Workload = new WorkloadFacts(metadata?["WORKLOAD_NAME"]?.AsText ?? "unknown", metadata?["NAMESPACE"]?.AsText ?? "unknown", canonical, revision,
+                Label("app", canonical), Label("version", revision), metadata?["CLUSTER_ID"]?.AsText ?? "unknown"),
+        };
+    }
+}

@@ -1,0 +1,208 @@
+using System.Text;
+using Tulle.Base.Documents;
+using Tulle.Snapshot;
+
+namespace Tulle.Sidecar;
+
+/// <summary>The routes a connection manager asks for by name.</summary>
+internal sealed record RouteReference(string Name, string SourceKey, string StatPrefix);
+
+/// <summary>envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.</summary>
+internal static class HttpManagerConverter
+{
+    public static HttpManagerConfig Convert(FieldReader manager, ConversionContext context, bool isInbound, Func<string, bool>? knownCluster, List<RouteReference> routes)
+    {
+        var statPrefix = manager.Required("stat_prefix").TrimEnd(';');
+        manager.Accept("codec_type", "tracing", "request_id_extension", "http2_protocol_options", "http3_protocol_options", "scheme_header_transformation", "early_header_mutation_extensions",
+            "represent_ipv4_remote_address_as_ipv4_mapped_ipv6", "xff_num_trusted_hops_list", "add_user_agent", "stream_flush_timeout", "max_request_headers_kb_runtime", "access_log_options",
+            "internal_address_config", "strip_trailing_host_dot", "append_x_forwarded_port", "access_log_flush_interval", "flush_access_log_on_new_request", "http1_safe_max_connection_duration",
+            "append_local_overload", "preserve_upstream_host", "stream_error_on_invalid_http_message", "original_ip_detection_extensions", "typed_header_validation_config");
+        RouteTable? inline = null;
+        var routeName = "";
+        if (manager.Child("route_config") is { } table)
+        {
+            var validate = table.Node["validate_clusters"]?.AsBool ?? true;
+            inline = RouteConverter.Convert(table, context, validate ? knownCluster : null);
+        }
+        else if (manager.Child("rds") is { } rds)
+        {
+            routeName = rds.Text("route_config_name", "");
+            if (ConversionContext.SourceKey(rds.Child("config_source")) is { } source)
+                routes.Add(new RouteReference(routeName, source, statPrefix));
+            rds.Done();
+        }
+        else
+        {
+            manager.Fail("", "one of route_config and rds is needed");
+        }
+        long idle = 3_600_000;
+        var fieldsMax = 100;
+        var requestsMax = 0;
+        if (manager.Child("common_http_protocol_options") is { } common)
+        {
+            idle = (long)(common.DurationMs("idle_timeout") ?? idle);
+            fieldsMax = (int)(common.Integer("max_headers_count", 1, 100_000) ?? 100);
+            requestsMax = (int)(common.Integer("max_requests_per_connection", 0, int.MaxValue) ?? 0);
+            common.Accept("max_connection_duration", "max_stream_duration", "headers_with_underscores_action");
+            common.Done();
+        }
+        var http10 = false;
+        var trailers = false;
+        if (manager.Child("http_protocol_options") is { } http1)
+        {
+            http10 = http1.Bool("accept_http_10", false);
+            trailers = http1.Bool("enable_trailers", false);
+            http1.Accept("allow_absolute_url", "default_host_for_http_10", "override_stream_error_on_invalid_http_message", "send_fully_qualified_url", "use_balsa_parser", "allow_custom_methods");
+            http1.Done("is not supported by this proxy");
+        }
+        var filters = Filters(manager, context);
+        var set = manager.Child("set_current_client_cert_details");
+        var (subject, uri, dns) = (set?.Bool("subject", false) ?? false, set?.Bool("uri", false) ?? false, set?.Bool("dns", false) ?? false);
+        set?.Accept("cert", "chain");
+        set?.Done();
+        var upgrades = new List<string>();
+        foreach (var upgrade in manager.Children("upgrade_configs"))
+        {
+            if (upgrade.Bool("enabled", true))
+                upgrades.Add(upgrade.Required("upgrade_type").ToLowerInvariant());
+            upgrade.Accept("filters", "upgrade_type", "ignore_on_http11");
+            upgrade.Done();
+        }
+        if (manager.Child("access_log_options") is { } options)
+            options.Accept("access_log_flush_interval", "flush_access_log_on_new_request", "flush_log_on_tunnel_successfully_established");
+        var result = new HttpManagerConfig
+        {
+            StatPrefix = statPrefix,
+            InlineRoutes = inline,
+            RouteName = routeName,
+            AccessLogs = AccessLogConverter.Convert(manager, "access_log", context),
+            UseRemoteAddress = manager.Bool("use_remote_address", false),
+            TrustedHops = (int)manager.IntegerOr("xff_num_trusted_hops", 0, 0, 100),
+            SkipForwardedForAppend = manager.Bool("skip_xff_append", false),
+            ServerName = Encoding.ASCII.GetBytes(manager.Text("server_name") is { Length: > 0 } server ? server : "envoy"),
+            ServerHeader = manager.Choice("server_header_transformation", "OVERWRITE", "OVERWRITE", "APPEND_IF_ABSENT", "PASS_THROUGH") switch
+            {
+                "APPEND_IF_ABSENT" => ServerHeaderMode.AppendIfAbsent,
+                "PASS_THROUGH" => ServerHeaderMode.PassThrough,
+                _ => ServerHeaderMode.Overwrite,
+            },
+            Via = Encoding.ASCII.GetBytes(manager.Text("via", "")),
+            NormalizePath = manager.Bool("normalize_path", false),
+            MergeSlashes = manager.Bool("merge_slashes", false),
+            EscapedSlashes = manager.Choice("path_with_escaped_slashes_action", "KEEP_UNCHANGED", "IMPLEMENTATION_SPECIFIC_DEFAULT", "KEEP_UNCHANGED", "REJECT_REQUEST",
+                "UNESCAPE_AND_REDIRECT", "UNESCAPE_AND_FORWARD") switch
+            {
+                "REJECT_REQUEST" => EscapedSlashes.Reject,
+                "UNESCAPE_AND_REDIRECT" => EscapedSlashes.UnescapeAndRedirect,
+                "UNESCAPE_AND_FORWARD" => EscapedSlashes.UnescapeAndForward,
+                _ => EscapedSlashes.Keep,
+            },
+            AcceptHttp10 = http10,
+            EnableTrailers = trailers,
+            HeadBytesMax = (int)(manager.Integer("max_request_headers_kb", 1, 8192) ?? 60) * 1024,
+            HeadFieldsMax = fieldsMax,
+            IdleTimeoutMs = idle,
+            RequestTimeoutMs = (long)(manager.DurationMs("request_timeout") ?? 0),
+            HeadTimeoutMs = (long)(manager.DurationMs("request_headers_timeout") ?? 0),
+            StreamIdleTimeoutMs = (long)(manager.DurationMs("stream_idle_timeout") ?? 300_000),
+            DrainTimeoutMs = (long)(manager.DurationMs("drain_timeout") ?? 5000),
+            DelayedCloseMs = (long)(manager.DurationMs("delayed_close_timeout") ?? 1000),
+            RequestsPerConnectionMax = requestsMax,
+            GenerateRequestId = manager.Bool("generate_request_id", true),
+            PreserveExternalRequestId = manager.Bool("preserve_external_request_id", false),
+            AlwaysSetRequestIdInResponse = manager.Bool("always_set_request_id_in_response", false),
+            Proxy100Continue = manager.Bool("proxy_100_continue", false),
+            ForwardClientCertificate = manager.Choice("forward_client_cert_details", "SANITIZE", "SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "SANITIZE_SET", "ALWAYS_FORWARD_ONLY") switch
+            {
+                "FORWARD_ONLY" => ClientCertificateForwarding.ForwardOnly,
+                "APPEND_FORWARD" => ClientCertificateForwarding.AppendForward,
+                "SANITIZE_SET" => ClientCertificateForwarding.SanitizeSet,
+                "ALWAYS_FORWARD_ONLY" => ClientCertificateForwarding.AlwaysForwardOnly,
+                _ => ClientCertificateForwarding.Sanitize,
+            },
+            SetCertificateSubject = subject,
+            SetCertificateUri = uri,
+            SetCertificateDns = dns,
+            Upgrades = upgrades,
+            SuppressEnvoyHeaders = filters.SuppressEnvoyHeaders,
+            UpstreamAlpn = filters.Alpn,
+            PeerMetadata = filters.PeerMetadata,
+            IstioStats = filters.IstioStats,
+            IsInbound = isInbound,
+        };
+        manager.Done("is not supported by this proxy");
+        return result;
+    }
+
+    private sealed class FilterFacts
+    {
+        public bool SuppressEnvoyHeaders, PeerMetadata, IstioStats;
+        public IReadOnlyList<string> Alpn = [];
+    }
+
+    /// <summary>Which filters the chain has. One whose absence would change who may talk to whom is refused by name.</summary>
+    private static FilterFacts Filters(FieldReader manager, ConversionContext context)
+    {
+        var facts = new FilterFacts();
+        var hasRouter = false;
+        foreach (var filter in manager.Children("http_filters"))
+        {
+            var name = filter.Text("name", "");
+            var (type, node) = ConversionContext.Typed(filter);
+            var optional = filter.Bool("is_optional", false);
+            var disabled = filter.Bool("disabled", false);
+            if (filter.Raw("config_discovery") is not null)
+                filter.Fail("config_discovery", "ECDS is not supported by this proxy yet");
+            filter.Done();
+            if (disabled)
+                continue;
+            var config = context.Reader(node, filter.PathOf("typed_config"));
+            switch (type)
+            {
+                case "envoy.extensions.filters.http.router.v3.Router":
+                    hasRouter = true;
+                    facts.SuppressEnvoyHeaders = config.Bool("suppress_envoy_headers", false);
+                    config.Accept("dynamic_stats", "start_child_span", "upstream_log", "upstream_log_options", "strict_check_headers", "respect_expected_rq_timeout", "suppress_grpc_request_failure_code_stats");
+                    config.Done("is not supported by this proxy");
+                    break;
+                case "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig":
+                case "io.istio.http.peer_metadata.Config":
+                    facts.PeerMetadata |= type.StartsWith("io.istio", StringComparison.Ordinal);
+                    break;
+                case "stats.PluginConfig":
+                    facts.IstioStats = true;
+                    break;
+                case "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig":
+                    facts.Alpn = Alpn(config);
+                    break;
+                case "envoy.extensions.filters.http.cors.v3.Cors":
+                    break;
+                case "envoy.extensions.filters.http.fault.v3.HTTPFault":
+                    if (node.Fields.Count > 1)
+                        filter.Fail("typed_config", "fault injection is not supported by this proxy yet");
+                    break;
+                case "envoy.extensions.filters.http.compressor.v3.Compressor":
+                    // Compression only tunes: an answer without it is as right.
+                    break;
+                default:
+                    if (!optional)
+                        filter.Fail("typed_config", $"HTTP filter {(type.Length > 0 ? type : name)} is not supported by this proxy");
+                    break;
+            }
+        }
+        if (!hasRouter)
+            manager.Fail("http_filters", "the last filter must be envoy.filters.http.router");
+        return facts;
+    }
+
+    /// <summary>What an HTTP/1.1 upstream connection offers: istio-http/1.1 tells the other sidecar that HTTP follows.</summary>
+    private static List<string> Alpn(FieldReader config)
+    {
+        foreach (var choice in config.Children("alpn_override"))
+        {
+            if (choice.Text("upstream_protocol", "HTTP10") == "HTTP11")
+                return choice.Texts("alpn_override");
+        }
+        return [];
+    }
+}

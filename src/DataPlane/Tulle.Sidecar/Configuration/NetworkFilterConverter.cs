@@ -1,0 +1,147 @@
+using Tulle.Base.Documents;
+using Tulle.Snapshot;
+
+namespace Tulle.Sidecar;
+
+/// <summary>Network filters other than the connection manager.</summary>
+internal static class NetworkFilterConverter
+{
+    public static TcpProxyConfig TcpProxy(FieldReader tcp, ConversionContext context)
+    {
+        tcp.Accept("max_downstream_connection_duration", "hash_policy", "access_log_flush_interval", "access_log_options", "on_demand", "flush_access_log_on_connected", "backoff_options",
+            "proxy_protocol_tlvs", "max_early_data_bytes", "upstream_connect_mode", "check_drain_close", "downstream_idle_timeout", "upstream_idle_timeout");
+        var clusters = new List<WeightedClusterConfig>();
+        if (tcp.Text("cluster") is { } single)
+            clusters.Add(new WeightedClusterConfig(single, 1));
+        if (tcp.Child("weighted_clusters") is { } weighted)
+        {
+            foreach (var choice in weighted.Children("clusters"))
+            {
+                clusters.Add(new WeightedClusterConfig(choice.Required("name"), (int)choice.IntegerOr("weight", 1, 1, int.MaxValue)));
+                choice.Accept("metadata_match");
+                choice.Done();
+            }
+            weighted.Done();
+        }
+        if (clusters.Count == 0)
+            tcp.Fail("cluster", "one of cluster and weighted_clusters is needed");
+        var result = new TcpProxyConfig
+        {
+            StatPrefix = tcp.Required("stat_prefix").TrimEnd(';'),
+            Clusters = clusters,
+            IdleTimeoutMs = (long)(tcp.DurationMs("idle_timeout") ?? 3_600_000),
+            ConnectAttemptsMax = (int)(tcp.Integer("max_connect_attempts", 1, 100) ?? 1),
+            AccessLogs = AccessLogConverter.Convert(tcp, "access_log", context),
+            SubsetMatch = MatcherConverter.Metadata(tcp.Child("metadata_match"), "envoy.lb"),
+        };
+        tcp.Done("is not supported by this proxy");
+        return result;
+    }
+
+    public static NetworkFilterConfig? Convert(string type, string name, FieldReader config, ConversionContext context)
+    {
+        switch (type)
+        {
+            case "envoy.tcp.metadataexchange.config.MetadataExchange":
+                return new NetworkFilterConfig { Kind = NetworkFilterKind.MetadataExchange };
+            case "stats.PluginConfig":
+                return new NetworkFilterConfig { Kind = NetworkFilterKind.Stats };
+            case "envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit":
+                config.Accept("delay", "runtime_enabled");
+                var limit = new NetworkFilterConfig
+                {
+                    Kind = NetworkFilterKind.ConnectionLimit,
+                    StatPrefix = config.Required("stat_prefix"),
+                    ConnectionsMax = (int)config.IntegerOr("max_connections", int.MaxValue, 1, int.MaxValue),
+                };
+                config.Done();
+                return limit;
+            case "envoy.extensions.filters.network.rbac.v3.RBAC":
+                return Rbac(config, context);
+            default:
+                config.Fail("", $"network filter {(type.Length > 0 ? type : name)} is not supported by this proxy");
+                return null;
+        }
+    }
+
+    private static NetworkFilterConfig Rbac(FieldReader config, ConversionContext context)
+    {
+        config.Accept("shadow_rules", "shadow_rules_stat_prefix", "enforcement_type", "delay_deny");
+        if (config.Has("matcher"))
+            config.Fail("matcher", "is not supported by this proxy");
+        config.Accept("matcher", "shadow_matcher");
+        var prefix = config.Text("stat_prefix", "");
+        RbacConfig? rules = null;
+        if (config.Child("rules") is { } given)
+        {
+            var policies = new List<RbacPolicyConfig>();
+            var action = given.Choice("action", "ALLOW", "ALLOW", "DENY", "LOG");
+            foreach (var (name, node) in given.Raw("policies")?.Fields ?? [])
+            {
+                var policy = context.Reader(node, given.PathOf($"policies[{name}]"));
+                policies.Add(new RbacPolicyConfig(name, Or(policy.Children("permissions").Select(p => Permission(p, context))), Or(policy.Children("principals").Select(p => Principal(p, context)))));
+                policy.Done("is not supported by this proxy");
+            }
+            given.Accept("audit_logging_options");
+            given.Done();
+            rules = action == "LOG" ? null : new RbacConfig { IsDeny = action == "DENY", Policies = policies };
+        }
+        config.Done("is not supported by this proxy");
+        return new NetworkFilterConfig { Kind = NetworkFilterKind.Rbac, StatPrefix = prefix, Rbac = rules };
+    }
+
+    private static RbacRule Or(IEnumerable<RbacRule> rules) => new() { Kind = RbacRuleKind.Or, Children = rules.ToList() };
+
+    private static RbacRule Permission(FieldReader rule, ConversionContext context)
+    {
+        RbacRule result;
+        if (rule.Bool("any") is true)
+            result = new RbacRule { Kind = RbacRuleKind.Any };
+        else if (rule.Child("and_rules") is { } all)
+            result = new RbacRule { Kind = RbacRuleKind.And, Children = all.Children("rules").Select(r => Permission(r, context)).ToList() };
+        else if (rule.Child("or_rules") is { } any)
+            result = Or(any.Children("rules").Select(r => Permission(r, context)));
+        else if (rule.Child("not_rule") is { } not)
+            result = new RbacRule { Kind = RbacRuleKind.Not, Children = [Permission(not, context)] };
+        else if (rule.Integer("destination_port") is { } port)
+            result = new RbacRule { Kind = RbacRuleKind.DestinationPort, Port = (int)port };
+        else if (rule.Child("destination_ip") is { } ip)
+            result = new RbacRule { Kind = RbacRuleKind.DestinationIp, Prefix = MatcherConverter.Prefix(ip) };
+        else if (rule.Child("requested_server_name") is { } name)
+            result = new RbacRule { Kind = RbacRuleKind.ServerName, Text = MatcherConverter.Text(name, context) };
+        else
+            result = Unsupported(rule);
+        rule.Done("is not supported by this proxy");
+        return result;
+    }
+
+    private static RbacRule Principal(FieldReader rule, ConversionContext context)
+    {
+        RbacRule result;
+        if (rule.Bool("any") is true)
+            result = new RbacRule { Kind = RbacRuleKind.Any };
+        else if (rule.Child("and_ids") is { } all)
+            result = new RbacRule { Kind = RbacRuleKind.And, Children = all.Children("ids").Select(r => Principal(r, context)).ToList() };
+        else if (rule.Child("or_ids") is { } any)
+            result = Or(any.Children("ids").Select(r => Principal(r, context)));
+        else if (rule.Child("not_id") is { } not)
+            result = new RbacRule { Kind = RbacRuleKind.Not, Children = [Principal(not, context)] };
+        else if ((rule.Child("direct_remote_ip") ?? rule.Child("remote_ip") ?? rule.Child("source_ip")) is { } ip)
+            result = new RbacRule { Kind = RbacRuleKind.SourceIp, Prefix = MatcherConverter.Prefix(ip) };
+        else if (rule.Child("authenticated") is { } authenticated)
+        {
+            result = new RbacRule { Kind = RbacRuleKind.Authenticated, Text = MatcherConverter.Text(authenticated.Child("principal_name"), context) };
+            authenticated.Done();
+        }
+        else
+            result = Unsupported(rule);
+        rule.Done("is not supported by this proxy");
+        return result;
+    }
+
+    private static RbacRule Unsupported(FieldReader rule)
+    {
+        rule.Fail("", "this kind of rule is not supported by this proxy");
+        return new RbacRule { Kind = RbacRuleKind.Not, Children = [new RbacRule { Kind = RbacRuleKind.Any }] };
+    }
+}

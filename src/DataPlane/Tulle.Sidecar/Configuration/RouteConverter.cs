@@ -1,0 +1,393 @@
+using System.Text;
+using Tulle.Base.Documents;
+using Tulle.Snapshot;
+
+namespace Tulle.Sidecar;
+
+/// <summary>envoy.config.route.v3.RouteConfiguration.</summary>
+internal static class RouteConverter
+{
+    /// <param name="table">The resource.</param>
+    /// <param name="context">Errors go there.</param>
+    /// <param name="knownCluster">With validate_clusters: whether a cluster exists; null does not check.</param>
+    public static RouteTable Convert(FieldReader table, ConversionContext context, Func<string, bool>? knownCluster)
+    {
+        var name = table.Text("name", "");
+        table.Accept("validate_clusters", "max_direct_response_body_size_bytes", "vhds", "internal_only_headers", "request_mirror_policies", "cluster_specifier_plugins", "metadata",
+            "ignore_path_parameters_in_path_matching", "typed_per_filter_config");
+        var tableRequest = HeaderEdits(table, "request_headers_to_add", "request_headers_to_remove");
+        var tableResponse = HeaderEdits(table, "response_headers_to_add", "response_headers_to_remove");
+        var specificFirst = !table.Bool("most_specific_header_mutations_wins", false);
+        var hosts = new List<VirtualHostConfig>();
+        var domains = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
+        foreach (var host in table.Children("virtual_hosts"))
+        {
+            var converted = Host(host, context, knownCluster, tableRequest, tableResponse, specificFirst);
+            foreach (var domain in converted.Domains)
+            {
+                if (!domains.Add(domain))
+                    host.Fail("domains", $"domain {domain} is there twice: only one virtual host may have it");
+            }
+            hosts.Add(converted);
+        }
+        var ignorePort = table.Bool("ignore_port_in_host_matching", false);
+        table.Done("is not supported by this proxy");
+        return new RouteTable(name, hosts, ignorePort) { ContentHash = ConversionContext.Hash(table.Node) };
+    }
+
+    private static VirtualHostConfig Host(FieldReader host, ConversionContext context, Func<string, bool>? knownCluster, HeaderEditsConfig? tableRequest,
+        HeaderEditsConfig? tableResponse, bool specificFirst)
+    {
+        var name = host.Required("name");
+        var domains = host.Texts("domains");
+        if (domains.Count == 0)
+            host.Fail("domains", "at least one domain is needed");
+        host.Accept("virtual_clusters", "rate_limits", "typed_per_filter_config", "cors", "per_request_buffer_limit_bytes", "request_mirror_policies", "include_is_timeout_retry_header",
+            "metadata", "request_body_buffer_limit", "retry_policy_typed_config");
+        var request = HeaderEdits(host, "request_headers_to_add", "request_headers_to_remove");
+        var response = HeaderEdits(host, "response_headers_to_add", "response_headers_to_remove");
+        var retry = host.Child("retry_policy") is { } policy ? Retry(policy, context) : null;
+        var requireTls = host.Choice("require_tls", "NONE", "NONE", "EXTERNAL_ONLY", "ALL");
+        var routes = new List<RouteConfig>();
+        foreach (var route in host.Children("routes"))
+            routes.Add(Route(route, context, knownCluster, retry, Order(request, tableRequest), Order(response, tableResponse), specificFirst));
+        var attemptIn = host.Bool("include_request_attempt_count", false);
+        var attemptOut = host.Bool("include_attempt_count_in_response", false);
+        host.Done("is not supported by this proxy");
+        return new VirtualHostConfig { Name = name, Domains = domains, Routes = routes, RequireTls = requireTls, AttemptCountInRequest = attemptIn, AttemptCountInResponse = attemptOut };
+    }
+
+    private static List<HeaderEditsConfig> Order(params ReadOnlySpan<HeaderEditsConfig?> edits)
+    {
+        var result = new List<HeaderEditsConfig>();
+        foreach (var edit in edits)
+        {
+            if (edit is not null)
+                result.Add(edit);
+        }
+        return result;
+    }
+
+    private static RouteConfig Route(FieldReader route, ConversionContext context, Func<string, bool>? knownCluster, RetryConfig? hostRetry, List<HeaderEditsConfig> outerRequest,
+        List<HeaderEditsConfig> outerResponse, bool specificFirst)
+    {
+        var name = route.Text("name", "");
+        route.Accept("metadata", "decorator", "tracing", "stat_prefix", "per_request_buffer_limit_bytes", "request_body_buffer_limit");
+        RouteMatchConfig match;
+        if (route.Child("match") is { } given)
+        {
+            match = Match(given, context);
+        }
+        else
+        {
+            route.Fail("match", "is required");
+            match = new RouteMatchConfig { Prefix = [] };
+        }
+        var request = HeaderEdits(route, "request_headers_to_add", "request_headers_to_remove");
+        var response = HeaderEdits(route, "response_headers_to_add", "response_headers_to_remove");
+        var fault = PerFilter(route, context);
+        var action = route.Child("route") is { } forward ? Action(forward, context, knownCluster, hostRetry, match) : null;
+        var redirect = route.Child("redirect") is { } moved ? Redirect(moved, context) : null;
+        DirectResponseConfig? direct = null;
+        if (route.Child("direct_response") is { } answer)
+        {
+            direct = new DirectResponseConfig((int)answer.IntegerOr("status", 200, 200, 599), ConversionContext.DataSource(answer.Child("body")) ?? []);
+            answer.Accept("body_format");
+            answer.Done();
+        }
+        if (route.Raw("non_forwarding_action") is not null)
+            direct ??= new DirectResponseConfig(404, []);
+        route.Done("is not supported by this proxy");
+        if (action is null && redirect is null && direct is null)
+            route.Fail("", "a route needs one of route, redirect and direct_response");
+        return new RouteConfig
+        {
+            Name = name,
+            NameBytes = Encoding.UTF8.GetBytes(name),
+            Match = match,
+            Action = action,
+            Redirect = redirect,
+            DirectResponse = direct,
+            RequestEdits = Combine(request, outerRequest, specificFirst),
+            ResponseEdits = Combine(response, outerResponse, specificFirst),
+            Fault = fault,
+        };
+    }
+
+    /// <summary>Envoy applies route, then virtual host, then route configuration, unless the most specific shall win.</summary>
+    private static List<HeaderEditsConfig> Combine(HeaderEditsConfig? own, List<HeaderEditsConfig> outer, bool specificFirst)
+    {
+        var all = new List<HeaderEditsConfig>();
+        if (own is not null)
+            all.Add(own);
+        all.AddRange(outer);
+        if (!specificFirst)
+            all.Reverse();
+        return all;
+    }
+
+    private static RouteFaultConfig? PerFilter(FieldReader route, ConversionContext context)
+    {
+        if (route.Raw("typed_per_filter_config") is not { } perFilter)
+            return null;
+        foreach (var (name, value) in perFilter.Fields)
+        {
+            var type = value["@type"]?.AsText ?? "";
+            if (type.EndsWith(".HTTPFault", StringComparison.Ordinal) && value.Fields.Count > 1)
+                context.Diagnostics.Error(value.Position, context.Subject, route.PathOf($"typed_per_filter_config[{name}]"), "fault injection is not supported by this proxy yet");
+            else if (type.EndsWith(".CorsPolicy", StringComparison.Ordinal))
+                context.Diagnostics.Error(value.Position, context.Subject, route.PathOf($"typed_per_filter_config[{name}]"), "CORS is not supported by this proxy yet");
+            else if (!type.EndsWith(".HTTPFault", StringComparison.Ordinal))
+                context.Diagnostics.Error(value.Position, context.Subject, route.PathOf($"typed_per_filter_config[{name}]"), $"{type} is not supported by this proxy");
+        }
+        return null;
+    }
+
+    private static RouteMatchConfig Match(FieldReader match, ConversionContext context)
+    {
+        static byte[]? Bytes(string? text) => text is null ? null : Encoding.UTF8.GetBytes(text);
+        var regex = match.Child("safe_regex");
+        var result = new RouteMatchConfig
+        {
+            Prefix = Bytes(match.Text("prefix")),
+            Path = Bytes(match.Text("path")),
+            SeparatedPrefix = Bytes(match.Text("path_separated_prefix")?.TrimEnd('/')),
+            Regex = regex is null ? null : context.Regex(regex),
+            IsConnect = match.Raw("connect_matcher") is not null,
+            IgnoreCase = !match.Bool("case_sensitive", true),
+            Headers = MatcherConverter.Headers(match, "headers", context),
+            Query = match.Children("query_parameters").Select(q => MatcherConverter.Query(q, context)).ToList(),
+            FractionPerMillion = match.Child("runtime_fraction") is { } fraction ? MatcherConverter.PerMillion(fraction) : null,
+        };
+        regex?.Done();
+        match.Done("is not supported by this proxy");
+        if (result.Prefix is null && result.Path is null && result.SeparatedPrefix is null && regex is null && !result.IsConnect)
+            match.Fail("", "one of prefix, path, safe_regex, path_separated_prefix and connect_matcher is needed");
+        return result;
+    }
+
+    private static RouteActionConfig Action(FieldReader action, ConversionContext context, Func<string, bool>? knownCluster, RetryConfig? hostRetry, RouteMatchConfig match)
+    {
+        action.Accept("request_mirror_policies", "priority", "rate_limits", "include_vh_rate_limits", "max_grpc_timeout", "grpc_timeout_offset", "flush_timeout", "early_data_policy",
+            "max_internal_redirects", "cors", "retry_policy_typed_config");
+        var clusters = new List<WeightedClusterConfig>();
+        if (action.Text("cluster") is { } single)
+            clusters.Add(new WeightedClusterConfig(single, 1));
+        if (action.Child("weighted_clusters") is { } weighted)
+        {
+            weighted.Accept("total_weight", "runtime_key_prefix");
+            foreach (var choice in weighted.Children("clusters"))
+            {
+                choice.Accept("typed_per_filter_config", "host_rewrite_literal");
+                clusters.Add(new WeightedClusterConfig(choice.Required("name"), (int)choice.IntegerOr("weight", 0, 0, int.MaxValue))
+                {
+                    RequestEdits = HeaderEdits(choice, "request_headers_to_add", "request_headers_to_remove"),
+                    ResponseEdits = HeaderEdits(choice, "response_headers_to_add", "response_headers_to_remove"),
+                    SubsetMatch = MatcherConverter.Metadata(choice.Child("metadata_match"), "envoy.lb"),
+                });
+                choice.Done("is not supported by this proxy");
+            }
+            weighted.Done("is not supported by this proxy");
+        }
+        if (knownCluster is not null)
+        {
+            foreach (var cluster in clusters.Where(c => !knownCluster(c.Name)))
+                action.Fail("cluster", $"unknown cluster {cluster.Name}");
+        }
+        var header = action.Text("cluster_header")?.ToLowerInvariant();
+        var regex = action.Child("regex_rewrite");
+        var upgrades = Upgrades(action, out var terminateConnect);
+        long maxDuration = 0;
+        if (action.Child("max_stream_duration") is { } duration)
+        {
+            maxDuration = (long)(duration.DurationMs("max_stream_duration") ?? 0);
+            duration.Accept("grpc_timeout_header_max", "grpc_timeout_header_offset");
+            duration.Done();
+        }
+        var result = new RouteActionConfig
+        {
+            Clusters = clusters,
+            TotalWeight = clusters.Sum(c => c.Weight),
+            ClusterHeader = header is null ? null : Encoding.ASCII.GetBytes(header),
+            TimeoutMs = (long)(action.DurationMs("timeout") ?? 15_000),
+            IdleTimeoutMs = action.DurationMs("idle_timeout") is { } idle ? (long)idle : null,
+            MaxDurationMs = maxDuration,
+            Retry = action.Child("retry_policy") is { } retry ? Retry(retry, context) : hostRetry,
+            PrefixRewrite = action.Text("prefix_rewrite") is { Length: > 0 } prefix ? Encoding.UTF8.GetBytes(prefix) : null,
+            MatchedPrefixBytes = match.Prefix?.Length ?? match.SeparatedPrefix?.Length ?? -1,
+            RegexRewrite = regex is null ? null : RegexRewrite(regex, context),
+            HostRewrite = action.Text("host_rewrite_literal") is { } host ? Encoding.UTF8.GetBytes(host) : null,
+            HostRewriteHeader = action.Text("host_rewrite_header") is { } from ? Encoding.ASCII.GetBytes(from.ToLowerInvariant()) : null,
+            AutoHostRewrite = action.Bool("auto_host_rewrite", false),
+            AppendForwardedHost = action.Bool("append_x_forwarded_host", false),
+            ClusterNotFoundStatus = action.Choice("cluster_not_found_response_code", "SERVICE_UNAVAILABLE", "SERVICE_UNAVAILABLE", "NOT_FOUND", "INTERNAL_SERVER_ERROR") switch
+            {
+                "NOT_FOUND" => 404,
+                "INTERNAL_SERVER_ERROR" => 500,
+                _ => 503,
+            },
+            SubsetMatch = MatcherConverter.Metadata(action.Child("metadata_match"), "envoy.lb"),
+            Upgrades = upgrades,
+            TerminateConnect = terminateConnect,
+        };
+        action.Done("is not supported by this proxy");
+        return result;
+    }
+
+    private static Dictionary<string, bool> Upgrades(FieldReader action, out bool terminateConnect)
+    {
+        var result = new Dictionary<string, bool>(StringComparer.Ordinal);
+        terminateConnect = false;
+        foreach (var upgrade in action.Children("upgrade_configs"))
+        {
+            var type = upgrade.Required("upgrade_type").ToLowerInvariant();
+            result[type] = upgrade.Bool("enabled", true);
+            if (type == "connect")
+                terminateConnect = upgrade.Raw("connect_config") is not null;
+            upgrade.Done();
+        }
+        return result;
+    }
+
+    private static RegexRewriteConfig? RegexRewrite(FieldReader rewrite, ConversionContext context)
+    {
+        var pattern = rewrite.Child("pattern");
+        var substitution = rewrite.Text("substitution", "");
+        rewrite.Done();
+        if (pattern is null)
+        {
+            rewrite.Fail("pattern", "is required");
+            return null;
+        }
+        var regex = context.Regex(pattern, whole: false);
+        pattern.Done();
+        // RE2 writes \1, .NET writes ${1}; a literal dollar is doubled.
+        var translated = new StringBuilder();
+        for (var i = 0; i < substitution.Length; i++)
+        {
+            if (substitution[i] == '\\' && i + 1 < substitution.Length)
+            {
+                i++;
+                if (char.IsAsciiDigit(substitution[i]))
+                    translated.Append("${").Append(substitution[i]).Append('}');
+                else
+                    translated.Append(substitution[i]);
+            }
+            else
+            {
+                translated.Append(substitution[i] == '$' ? "$$" : substitution[i].ToString());
+            }
+        }
+        return regex is null ? null : new RegexRewriteConfig(regex, translated.ToString());
+    }
+
+    private static RedirectConfig Redirect(FieldReader redirect, ConversionContext context)
+    {
+        var regex = redirect.Child("regex_rewrite");
+        var result = new RedirectConfig
+        {
+            Scheme = redirect.Bool("https_redirect", false) ? "https" : redirect.Text("scheme_redirect"),
+            Host = redirect.Text("host_redirect") is { Length: > 0 } host ? host : null,
+            Port = (int?)redirect.Integer("port_redirect", 0, 65535) is { } port and > 0 ? port : null,
+            Path = redirect.Text("path_redirect") is { Length: > 0 } path ? path : null,
+            PrefixRewrite = redirect.Text("prefix_rewrite"),
+            RegexRewrite = regex is null ? null : RegexRewrite(regex, context),
+            StripQuery = redirect.Bool("strip_query", false),
+            Status = redirect.Choice("response_code", "MOVED_PERMANENTLY", "MOVED_PERMANENTLY", "FOUND", "SEE_OTHER", "TEMPORARY_REDIRECT", "PERMANENT_REDIRECT") switch
+            {
+                "FOUND" => 302,
+                "SEE_OTHER" => 303,
+                "TEMPORARY_REDIRECT" => 307,
+                "PERMANENT_REDIRECT" => 308,
+                _ => 301,
+            },
+        };
+        redirect.Done("is not supported by this proxy");
+        return result;
+    }
+
+    private static RetryConfig Retry(FieldReader retry, ConversionContext context)
+    {
+        var on = RetryOn.None;
+        foreach (var word in retry.Text("retry_on", "").Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+        {
+            on |= word switch
+            {
+                "5xx" => RetryOn.ServerError,
+                "gateway-error" => RetryOn.GatewayError,
+                "reset" => RetryOn.Reset,
+                "connect-failure" => RetryOn.ConnectFailure,
+                "refused-stream" => RetryOn.RefusedStream,
+                "retriable-4xx" => RetryOn.Retriable4xx,
+                "retriable-status-codes" => RetryOn.StatusCodes,
+                "retriable-headers" => RetryOn.Headers,
+                "reset-before-request" => RetryOn.ResetBeforeRequest,
+                _ => RetryOn.None,
+            };
+        }
+        long backOff = 25;
+        long? backOffMax = null;
+        if (retry.Child("retry_back_off") is { } back)
+        {
+            backOff = Math.Max(1, (long)(back.DurationMs("base_interval") ?? 25));
+            backOffMax = (long?)back.DurationMs("max_interval");
+            back.Done();
+        }
+        var avoid = false;
+        foreach (var predicate in retry.Children("retry_host_predicate"))
+        {
+            avoid |= predicate.Text("name", "").Contains("previous_hosts", StringComparison.Ordinal);
+            predicate.Accept("typed_config");
+            predicate.Done();
+        }
+        retry.Accept("per_try_idle_timeout", "retry_priority", "rate_limited_retry_back_off", "retriable_request_headers", "retry_options_predicates");
+        var result = new RetryConfig
+        {
+            On = on,
+            RetriesMax = (int)(retry.Integer("num_retries", 0, uint.MaxValue) ?? 1),
+            PerTryTimeoutMs = (long)(retry.DurationMs("per_try_timeout") ?? 0),
+            StatusCodes = retry.List("retriable_status_codes").Select(n => (int)n.AsInteger).ToList(),
+            ResponseHeaders = MatcherConverter.Headers(retry, "retriable_headers", context),
+            BackOffBaseMs = backOff,
+            BackOffMaxMs = backOffMax ?? backOff * 10,
+            AvoidPreviousHosts = avoid,
+            HostSelectionAttemptsMax = (int)(retry.Integer("host_selection_retry_max_attempts", 1, int.MaxValue) ?? 1),
+        };
+        retry.Done("is not supported by this proxy");
+        return result;
+    }
+
+    public static HeaderEditsConfig? HeaderEdits(FieldReader holder, string add, string remove)
+    {
+        var adds = new List<HeaderEditConfig>();
+        foreach (var option in holder.Children(add))
+        {
+            var header = option.Child("header");
+            var action = option.Choice("append_action", "APPEND_IF_EXISTS_OR_ADD", "APPEND_IF_EXISTS_OR_ADD", "ADD_IF_ABSENT", "OVERWRITE_IF_EXISTS_OR_ADD", "OVERWRITE_IF_EXISTS");
+            if (option.Bool("append") is { } append)
+                action = append ? "APPEND_IF_EXISTS_OR_ADD" : "OVERWRITE_IF_EXISTS_OR_ADD";
+            var keep = option.Bool("keep_empty_value", false);
+            option.Done();
+            if (header is null)
+            {
+                option.Fail("header", "is required");
+                continue;
+            }
+            var key = header.Required("key").ToLowerInvariant();
+            var value = header.Text("value", "");
+            header.Accept("raw_value");
+            header.Done();
+            if (!LogFormat.TryCompile(value, out var parts, out var error))
+                header.Fail("value", error);
+            adds.Add(new HeaderEditConfig(Encoding.ASCII.GetBytes(key), parts, action switch
+            {
+                "ADD_IF_ABSENT" => HeaderAppend.AddIfAbsent,
+                "OVERWRITE_IF_EXISTS_OR_ADD" => HeaderAppend.Overwrite,
+                "OVERWRITE_IF_EXISTS" => HeaderAppend.OverwriteIfExists,
+                _ => HeaderAppend.Append,
+            }, keep));
+        }
+        var removes = holder.Texts(remove).Select(n => Encoding.ASCII.GetBytes(n.ToLowerInvariant())).ToList();
+        return adds.Count == 0 && removes.Count == 0 ? null : new HeaderEditsConfig { Add = adds, Remove = removes };
+    }
+}

@@ -1,0 +1,408 @@
+using System.Collections.Concurrent;
+using Tulle.Base;
+using Tulle.Base.Documents;
+using Tulle.Loop;
+using Tulle.Proxy;
+using Tulle.Snapshot;
+using Tulle.Xds;
+
+namespace Tulle.Sidecar;
+
+/// <summary>
+/// The running process: loops, the configuration store on its control thread, sources, admin. Configuration flows source → store → snapshot → loops.
+/// </summary>
+internal sealed class ProxyHost : IDisposable
+{
+    /// <summary>Milliseconds a cluster waits for its first endpoints. Source: Envoy initial_fetch_timeout, 15 s.</summary>
+    private const int InitialFetchMs = 15_000;
+
+    private readonly BlockingCollection<Action> _control = [];
+    private readonly Dictionary<string, GrpcSource> _streams = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, FileSource> _files = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, (ulong Hash, Address Address)> _bound = new(StringComparer.Ordinal);
+    private readonly DnsResolver _dns;
+    private readonly List<Thread> _threads = [];
+    private readonly CommandLine _options;
+    private volatile bool _stopping;
+
+    public ProxyHost(CommandLine options, Bootstrap bootstrap, int loops)
+    {
+        _options = options;
+        Shared = new ProxyShared(loops) { LogFlushMs = options.FlushIntervalMs, DrainTimeMs = options.DrainTimeMs };
+        Store = new ConfigStore(bootstrap, Shared.Stats);
+        for (var i = 0; i < loops; i++)
+            Workers.Add(new ProxyWorker(new EventLoop(new LinuxKernel(), i, (ulong)Environment.TickCount64), Shared));
+        _dns = new DnsResolver(Post, (cluster, endpoints) =>
+        {
+            Store.SetResolved(cluster, endpoints);
+            Publish();
+        });
+        DescribeStats();
+    }
+
+    public ProxyShared Shared { get; }
+
+    public List<ProxyWorker> Workers { get; } = [];
+
+    public ConfigStore Store { get; }
+
+    public CommandLine Options => _options;
+
+    public DateTimeOffset Started { get; } = DateTimeOffset.UtcNow;
+
+    public bool IsLive { get; private set; }
+
+    public bool IsDraining { get; private set; }
+
+    /// <summary>Completed when the process shall end.</summary>
+    public TaskCompletionSource<int> Exit { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public IEnumerable<GrpcSource> Streams => _streams.Values;
+
+    private void DescribeStats()
+    {
+        foreach (var name in new[] { "listener_manager.listener_added", "listener_manager.listener_modified", "listener_manager.listener_removed", "listener_manager.listener_create_success",
+                     "listener_manager.listener_create_failure", "cluster_manager.cluster_added", "cluster_manager.cluster_modified", "cluster_manager.cluster_removed",
+                     "cluster_manager.cds.update_success", "cluster_manager.cds.update_rejected", "listener_manager.lds.update_success", "listener_manager.lds.update_rejected" })
+        {
+            Shared.Stats.Counter(StatScope.Server, "", name);
+        }
+        foreach (var name in new[] { "listener_manager.total_listeners_active", "listener_manager.workers_started", "cluster_manager.active_clusters", "server.live", "server.concurrency" })
+            Shared.Stats.Gauge(StatScope.Server, "", name);
+        Shared.Stats.Gauge(StatScope.Server, "", "server.concurrency").Set(Workers.Count);
+    }
+
+    /// <summary>Runs an action on the control thread.</summary>
+    public void Post(Action action)
+    {
+        try
+        {
+            _control.Add(action);
+        }
+        catch (InvalidOperationException)
+        {
+            // The process is ending: nothing is decided any more.
+        }
+    }
+
+    /// <summary>Runs a function on the control thread and waits for it; for admin.</summary>
+    public Task<T> AskAsync<T>(Func<T> question)
+    {
+        var done = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
+        Post(() =>
+        {
+            try
+            {
+                done.SetResult(question());
+            }
+            catch (Exception error)
+            {
+                done.SetException(error);
+            }
+        });
+        return done.Task;
+    }
+
+    /// <summary>Runs a function on every loop and collects the answers.</summary>
+    public async Task<List<T>> AskLoopsAsync<T>(Func<ProxyWorker, T> question)
+    {
+        var answers = new List<Task<T>>();
+        foreach (var worker in Workers)
+        {
+            var done = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
+            worker.Loop.Post(() =>
+            {
+                try
+                {
+                    done.SetResult(question(worker));
+                }
+                catch (Exception error)
+                {
+                    done.SetException(error);
+                }
+            });
+            answers.Add(done.Task);
+        }
+        return [.. await Task.WhenAll(answers)];
+    }
+
+    /// <summary>Starts loops and sources; false when a static listener cannot be bound.</summary>
+    public bool Start()
+    {
+        foreach (var worker in Workers)
+        {
+            var thread = new Thread(worker.Loop.Run) { Name = $"loop-{worker.Loop.Index}", IsBackground = true };
+            thread.Start();
+            _threads.Add(thread);
+        }
+        Shared.Stats.Gauge(StatScope.Server, "", "listener_manager.workers_started").Set(1);
+        if (!Publish())
+            return false;
+        var control = new Thread(RunControl) { Name = "control", IsBackground = true };
+        control.Start();
+        Post(StartSources);
+        return true;
+    }
+
+    private void RunControl()
+    {
+        foreach (var action in _control.GetConsumingEnumerable())
+        {
+            try
+            {
+                action();
+            }
+            catch (Exception error) when (error is not OutOfMemoryException)
+            {
+                Invariant.Report("a configuration step failed", error);
+            }
+        }
+    }
+
+    private void StartSources()
+    {
+        if (Store.Bootstrap.ClusterSource is { } clusters)
+            Source(clusters, XdsTypes.Cluster, null);
+        if (Store.Bootstrap.ListenerSource is { } listeners)
+            Source(listeners, XdsTypes.Listener, null);
+        UpdateInterest();
+        CheckLive();
+    }
+
+    private void UpdateInterest()
+    {
+        var interest = Store.Interest();
+        foreach (var ((source, type), names) in interest)
+            Source(source, type, names);
+        // A stream that was asked for names and needs none any more must hear it.
+        foreach (var stream in _streams.Values)
+        {
+            foreach (var type in new[] { XdsTypes.Endpoint, XdsTypes.Route, XdsTypes.Secret })
+            {
+                if (!interest.ContainsKey((stream.Key, type)))
+                    stream.SetNames(type, []);
+            }
+        }
+        _dns.Update(Store.DnsClusters);
+    }
+
+    /// <summary>Makes sure that a source delivers a type: all of it (names null) or these names.</summary>
+    private void Source(string key, string type, SortedSet<string>? names)
+    {
+        if (key.StartsWith("file:", StringComparison.Ordinal))
+        {
+            var id = $"{key}#{type}";
+            if (_files.ContainsKey(id))
+                return;
+            var file = new FileSource(key[5..], Post, update => OnUpdate(key, update with { Type = type, IsFullState = XdsTypes.IsWildcardType(type) }), error => OnFileError(type, error, names));
+            _files[id] = file;
+            file.Read();
+            return;
+        }
+        var stream = Stream(key);
+        if (stream is null)
+            return;
+        if (names is null)
+            stream.SubscribeAll(type);
+        else
+            stream.SetNames(type, names);
+        if (type == XdsTypes.Endpoint)
+            WaitForEndpoints(names!);
+    }
+
+    private readonly HashSet<string> _waited = new(StringComparer.Ordinal);
+
+    private void WaitForEndpoints(SortedSet<string> names)
+    {
+        var fresh = names.Where(_waited.Add).ToList();
+        if (fresh.Count == 0)
+            return;
+        _ = Task.Delay(InitialFetchMs).ContinueWith(_ => Post(() =>
+        {
+            foreach (var name in fresh)
+                Store.GiveUpWaiting(name);
+            Publish();
+        }), TaskScheduler.Default);
+    }
+
+    private void OnFileError(string type, string error, SortedSet<string>? names)
+    {
+        Log.Write("warning", "config", error);
+        CountUpdate(type, names?.FirstOrDefault() ?? "", rejected: true, reloaded: false);
+    }
+
+    private GrpcSource? Stream(string key)
+    {
+        if (_streams.TryGetValue(key, out var stream))
+            return stream;
+        var target = key == "ads" ? Store.Bootstrap.Ads : key;
+        if (target is null)
+        {
+            Log.Write("error", "config", "a resource asks for ADS but the bootstrap has no ads_config");
+            return null;
+        }
+        var isDelta = target.StartsWith("delta:", StringComparison.Ordinal);
+        var clusterName = target[(target.IndexOf(':') + 1)..];
+        var cluster = Store.StaticCluster(clusterName);
+        if (cluster is null)
+        {
+            Log.Write("error", "config", $"the xDS cluster {clusterName} is not a static cluster of the bootstrap");
+            return null;
+        }
+        stream = new GrpcSource(key, new GrpcTarget(cluster), key == "ads" ? "ads" : "sds", isDelta, WireNode(), Post, update => OnUpdate(key, update));
+        _streams[key] = stream;
+        stream.Start();
+        return stream;
+    }
+
+    /// <summary>The node with what this proxy can do: a control plane tells proxies apart by it.</summary>
+    private Node WireNode()
+    {
+        var extensions = new List<Node>();
+        foreach (var (name, category) in new[]
+                 {
+                     ("istio.metadata_exchange", "envoy.filters.http"), ("istio.stats", "envoy.filters.http"), ("istio.alpn", "envoy.filters.http"),
+                     ("istio.metadata_exchange", "envoy.filters.network"), ("istio.stats", "envoy.filters.network"), ("envoy.filters.http.router", "envoy.filters.http"),
+                     ("envoy.filters.network.tcp_proxy", "envoy.filters.network"), ("envoy.filters.network.http_connection_manager", "envoy.filters.network"),
+                     ("envoy.filters.listener.tls_inspector", "envoy.filters.listener"), ("envoy.filters.listener.http_inspector", "envoy.filters.listener"),
+                     ("envoy.filters.listener.original_dst", "envoy.filters.listener"),
+                 })
+        {
+            extensions.Add(Node.Map(("name", name), ("category", category)));
+        }
+        var node = Store.Bootstrap.Node.With("user_agent_name", "envoy").With("extensions", Node.List(extensions));
+        return node.With("user_agent_build_version", Node.Map(("version", Node.Map(("major_number", 1), ("minor_number", 40))), ("metadata", Node.Map(("build.type", "tulle")))));
+    }
+
+    private Dictionary<string, string> OnUpdate(string source, XdsUpdate update)
+    {
+        var refused = Store.Apply(source, update);
+        foreach (var (name, why) in refused)
+            Log.Write("warning", "config", $"{XdsTypes.Short(update.Type)} {name} refused: {why}");
+        if (update.Type == XdsTypes.Route || update.Type == XdsTypes.Endpoint)
+        {
+            foreach (var (name, _, _) in update.Resources)
+                CountUpdate(update.Type, name, refused.ContainsKey(name), reloaded: true);
+        }
+        else
+        {
+            CountUpdate(update.Type, "", refused.Count > 0, reloaded: true);
+        }
+        Publish();
+        UpdateInterest();
+        CheckLive();
+        return refused;
+    }
+
+    private void CountUpdate(string type, string name, bool rejected, bool reloaded)
+    {
+        var leaf = rejected ? "update_rejected" : "update_success";
+        switch (type)
+        {
+            case XdsTypes.Cluster:
+                Shared.Stats.Counter(StatScope.Server, "", $"cluster_manager.cds.{leaf}").AddShared();
+                break;
+            case XdsTypes.Listener:
+                Shared.Stats.Counter(StatScope.Server, "", $"listener_manager.lds.{leaf}").AddShared();
+                break;
+            case XdsTypes.Endpoint:
+                Shared.Stats.Counter(StatScope.Cluster, name, leaf).AddShared();
+                break;
+            case XdsTypes.Route:
+                foreach (var prefix in Store.StatPrefixesOf(name))
+                {
+                    Shared.Stats.Counter(StatScope.Http, prefix, $"rds.{name}.{leaf}").AddShared();
+                    if (!rejected && reloaded)
+                        Shared.Stats.Counter(StatScope.Http, prefix, $"rds.{name}.config_reload").AddShared();
+                }
+                break;
+        }
+    }
+
+    /// <summary>Makes a snapshot and hands it to the loops, opening the sockets of new listeners first. False when one cannot be bound.</summary>
+    public bool Publish()
+    {
+        var snapshot = Store.Rebuild();
+        var ok = true;
+        var opened = Workers.Select(_ => new Dictionary<string, int>(StringComparer.Ordinal)).ToList();
+        foreach (var gone in _bound.Keys.Where(n => snapshot.Listeners.All(l => l.Name != n)).ToList())
+            _bound.Remove(gone);
+        foreach (var listener in snapshot.Listeners)
+        {
+            if (!listener.BindToPort || IsDraining)
+                continue;
+            if (_bound.TryGetValue(listener.Name, out var bound) && bound.Address == listener.Address)
+                continue;
+            var failure = 0;
+            for (var i = 0; i < Workers.Count && failure == 0; i++)
+            {
+                failure = Math.Min(0, ListenSocket.Open(listener.Address, listener.Backlog, listener.Transparent, out var fd));
+                if (failure == 0)
+                    opened[i][listener.Name] = fd;
+            }
+            if (failure < 0)
+            {
+                ok = false;
+                Shared.Stats.Counter(StatScope.Server, "", "listener_manager.listener_create_failure").AddShared();
+                Log.Write("error", "config", $"listener {listener.Name}: cannot listen on {listener.Address}: {Errno.Text(-failure)}; {Advice(-failure)}");
+                continue;
+            }
+            _bound[listener.Name] = (listener.ContentHash, listener.Address);
+            Shared.Stats.Counter(StatScope.Server, "", "listener_manager.listener_create_success").AddShared();
+        }
+        for (var i = 0; i < Workers.Count; i++)
+            Workers[i].Publish(snapshot, opened[i]);
+        Shared.Stats.Gauge(StatScope.Server, "", "listener_manager.total_listeners_active").Set(snapshot.Listeners.Count);
+        Shared.Stats.Gauge(StatScope.Server, "", "cluster_manager.active_clusters").Set(snapshot.Clusters.Count);
+        return ok;
+    }
+
+    private static string Advice(int errno) => errno switch
+    {
+        Errno.EADDRINUSE => "another process has the port: stop it (see ss -ltnp) or choose another",
+        Errno.EACCES or Errno.EPERM => "ports below 1024 need CAP_NET_BIND_SERVICE",
+        Errno.EADDRNOTAVAIL => "this machine has no such address",
+        _ => "see the address in the listener",
+    };
+
+    private void CheckLive()
+    {
+        if (IsLive || !Store.HasClusters || !Store.HasListeners || (Store.HasWarming && Store.Bootstrap.ListenerSource is not null))
+            return;
+        IsLive = true;
+        Shared.Stats.Gauge(StatScope.Server, "", "server.live").Set(1);
+        Log.Write("info", "main", "ready: all configuration is in hand");
+    }
+
+    /// <summary>Stops accepting and asks clients to leave.</summary>
+    public void Drain(bool inboundOnly)
+    {
+        IsDraining |= !inboundOnly;
+        foreach (var worker in Workers)
+            worker.Loop.Post(() => worker.Drain(inboundOnly));
+    }
+
+    public void Dispose()
+    {
+        if (_stopping)
+            return;
+        _stopping = true;
+        _control.CompleteAdding();
+        foreach (var stream in _streams.Values)
+            stream.Dispose();
+        foreach (var file in _files.Values)
+            file.Dispose();
+        foreach (var worker in Workers)
+        {
+            using var done = new ManualResetEventSlim();
+            worker.Loop.Post(() =>
+            {
+                worker.Shutdown();
+                done.Set();
+            });
+            done.Wait(1000);
+            worker.Loop.Stop();
+        }
+        Shared.Dispose();
+    }
+}

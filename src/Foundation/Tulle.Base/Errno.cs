@@ -1,0 +1,43 @@
+namespace Tulle.Base;
+
+/// <summary>The error numbers of Linux that the code tells apart (asm-generic/errno*.h).</summary>
+public static class Errno
+{
+    public const int EPERM = 1;
+    public const int ENOENT = 2;
+    public const int EINTR = 4;
+    public const int EAGAIN = 11;
+    public const int EACCES = 13;
+    public const int EINVAL = 22;
+    public const int EMFILE = 24;
+    public const int ENFILE = 23;
+    public const int EPIPE = 32;
+    public const int EADDRINUSE = 98;
+    public const int EADDRNOTAVAIL = 99;
+    public const int ENETUNREACH = 101;
+    public const int ECONNABORTED = 103;
+    public const int ECONNRESET = 104;
+    public const int ETIMEDOUT = 110;
+    public const int ECONNREFUSED = 111;
+    public const int EHOSTUNREACH = 113;
+    public const int EINPROGRESS = 115;
+
+    /// <summary>The words strerror would use, for messages and %UPSTREAM_TRANSPORT_FAILURE_REASON%.</summary>
+    public static string Text(int errno) => errno switch
+    {
+        EPERM => "Operation not permitted",
+        ENOENT => "No such file or directory",
+        EACCES => "Permission denied",
+        EINVAL => "Invalid argument",
+        EMFILE or ENFILE => "Too many open files",
+        EPIPE => "Broken pipe",
+        EADDRINUSE => "Address already in use",
+        EADDRNOTAVAIL => "Cannot assign requested address",
+        ENETUNREACH => "Network is unreachable",
+        ECONNRESET => "Connection reset by peer",
+        ETIMEDOUT => "Connection timed out",
+        ECONNREFUSED => "Connection refused",
+        EHOSTUNREACH => "No route to host",
+        _ => $"error {errno}",
+    };
+}

@@ -1,0 +1,85 @@
+namespace Tulle.Native;
+
+public enum AeadKind : byte
+{
+    Aes128Gcm,
+    Aes256Gcm,
+    ChaCha20Poly1305,
+}
+
+/// <summary>One AEAD key in one direction, on an EVP context that is set up once and given only a new nonce per record.</summary>
+public sealed unsafe class AeadCipher : IDisposable
+{
+    public const int TagBytes = 16;
+    public const int NonceBytes = 12;
+
+    private readonly int _encrypt;
+    private nint _context;
+
+    public AeadCipher(AeadKind kind, ReadOnlySpan<byte> key, bool encrypt)
+    {
+        Kind = kind;
+        _encrypt = encrypt ? 1 : 0;
+        _context = OpenSsl.EVP_CIPHER_CTX_new();
+        var cipher = kind switch
+        {
+            AeadKind.Aes128Gcm => OpenSsl.EVP_aes_128_gcm(),
+            AeadKind.Aes256Gcm => OpenSsl.EVP_aes_256_gcm(),
+            _ => OpenSsl.EVP_chacha20_poly1305(),
+        };
+        if (key.Length != KeyBytes(kind) || OpenSsl.EVP_CipherInit_ex(_context, cipher, 0, key, default, _encrypt) != 1)
+            throw new InvalidOperationException($"libcrypto refused a {kind} key of {key.Length} bytes: {OpenSsl.TakeError()}");
+    }
+
+    public AeadKind Kind { get; }
+
+    public static int KeyBytes(AeadKind kind) => kind == AeadKind.Aes128Gcm ? 16 : 32;
+
+    /// <summary>Encrypts in two parts (the record's content, then its type byte) and appends the tag; source and target may be the same memory.</summary>
+    public bool Seal(ReadOnlySpan<byte> nonce, ReadOnlySpan<byte> associated, ReadOnlySpan<byte> plaintext, byte lastByte, Span<byte> output)
+    {
+        if (output.Length < plaintext.Length + 1 + TagBytes)
+            return false;
+        if (OpenSsl.EVP_CipherInit_ex(_context, 0, 0, default, nonce, -1) != 1)
+            return false;
+        int written;
+        fixed (byte* aad = associated, input = plaintext, target = output)
+        {
+            if (OpenSsl.EVP_CipherUpdate(_context, null, &written, aad, associated.Length) != 1)
+                return false;
+            if (plaintext.Length > 0 && OpenSsl.EVP_CipherUpdate(_context, target, &written, input, plaintext.Length) != 1)
+                return false;
+            if (OpenSsl.EVP_CipherUpdate(_context, target + plaintext.Length, &written, &lastByte, 1) != 1)
+                return false;
+            var end = target + plaintext.Length + 1;
+            return OpenSsl.EVP_CipherFinal_ex(_context, end, &written) == 1
+                && OpenSsl.EVP_CIPHER_CTX_ctrl(_context, OpenSsl.EVP_CTRL_GCM_GET_TAG, TagBytes, end) == 1;
+        }
+    }
+
+    /// <summary>Decrypts and checks the tag at the end of the input; false when it does not fit. Source and target may be the same memory.</summary>
+    public bool Open(ReadOnlySpan<byte> nonce, ReadOnlySpan<byte> associated, ReadOnlySpan<byte> sealedText, Span<byte> output)
+    {
+        var length = sealedText.Length - TagBytes;
+        if (length < 0 || output.Length < length || OpenSsl.EVP_CipherInit_ex(_context, 0, 0, default, nonce, -1) != 1)
+            return false;
+        int written;
+        fixed (byte* aad = associated, input = sealedText, target = output)
+        {
+            if (OpenSsl.EVP_CipherUpdate(_context, null, &written, aad, associated.Length) != 1)
+                return false;
+            if (length > 0 && OpenSsl.EVP_CipherUpdate(_context, target, &written, input, length) != 1)
+                return false;
+            byte unused;
+            return OpenSsl.EVP_CIPHER_CTX_ctrl(_context, OpenSsl.EVP_CTRL_GCM_SET_TAG, TagBytes, input + length) == 1
+                && OpenSsl.EVP_CipherFinal_ex(_context, &unused, &written) == 1;
+        }
+    }
+
+    public void Dispose()
+    {
+        if (_context != 0)
+            OpenSsl.EVP_CIPHER_CTX_free(_context);
+        _context = 0;
+    }
+}

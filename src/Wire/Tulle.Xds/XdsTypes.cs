@@ -1,0 +1,38 @@
+namespace Tulle.Xds;
+
+/// <summary>Type URLs of the resources that proxies ask for.</summary>
+public static class XdsTypes
+{
+    public const string Prefix = "type.googleapis.com/";
+    public const string Listener = Prefix + "envoy.config.listener.v3.Listener";
+    public const string Cluster = Prefix + "envoy.config.cluster.v3.Cluster";
+    public const string Route = Prefix + "envoy.config.route.v3.RouteConfiguration";
+    public const string Endpoint = Prefix + "envoy.config.endpoint.v3.ClusterLoadAssignment";
+    public const string Secret = Prefix + "envoy.extensions.transport_sockets.tls.v3.Secret";
+    public const string NameTable = Prefix + "istio.networking.nds.v1.NameTable";
+
+    public const string DiscoveryRequest = "envoy.service.discovery.v3.DiscoveryRequest";
+    public const string DiscoveryResponse = "envoy.service.discovery.v3.DiscoveryResponse";
+    public const string DeltaDiscoveryRequest = "envoy.service.discovery.v3.DeltaDiscoveryRequest";
+    public const string DeltaDiscoveryResponse = "envoy.service.discovery.v3.DeltaDiscoveryResponse";
+
+    /// <summary>Make before break: clusters, then endpoints, then listeners, then routes, then secrets (xds_protocol.rst).</summary>
+    public static readonly IReadOnlyList<string> PushOrder = [Cluster, Endpoint, Listener, Route, Secret, NameTable];
+
+    /// <summary>The field that names a resource of that type.</summary>
+    public static string NameField(string type) => type == Endpoint ? "cluster_name" : "name";
+
+    public static string Short(string type) => type switch
+    {
+        Listener => "LDS",
+        Cluster => "CDS",
+        Route => "RDS",
+        Endpoint => "EDS",
+        Secret => "SDS",
+        NameTable => "NDS",
+        _ => type[(type.LastIndexOf('.') + 1)..],
+    };
+
+    /// <summary>Types for which an empty subscription means everything (xds_protocol.rst, wildcard).</summary>
+    public static bool IsWildcardType(string type) => type is Listener or Cluster;
+}
