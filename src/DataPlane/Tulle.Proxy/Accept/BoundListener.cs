@@ -91,7 +91,9 @@ internal sealed class ActiveListener
         return stats;
     }
 
-    public void Add(Connection connection)
+    /// <param name="connection">The connection.</param>
+    /// <param name="isNew">False when it was counted before under another type.</param>
+    public void Add(Connection connection, bool isNew)
     {
         connection.Next = _first;
         if (_first is not null)
@@ -99,11 +101,13 @@ internal sealed class ActiveListener
         _first = connection;
         Count++;
         _worker.ActiveConnections++;
+        if (!isNew)
+            return;
         Stats.ConnectionTotal.Add(_worker.Loop.Index);
         Stats.ConnectionActive.Add(_worker.Loop.Index);
     }
 
-    public void Remove(Connection connection)
+    public void Remove(Connection connection, bool isEnd = true)
     {
         if (connection.Previous is not null)
             connection.Previous.Next = connection.Next;
@@ -114,6 +118,8 @@ internal sealed class ActiveListener
         connection.Next = connection.Previous = null;
         Count--;
         _worker.ActiveConnections--;
+        if (!isEnd)
+            return;
         Stats.ConnectionActive.Add(_worker.Loop.Index, -1);
         Stats.ConnectionDestroy.Add(_worker.Loop.Index);
     }

@@ -23,6 +23,9 @@ internal sealed class ConnectionFacts
     public IReadOnlyList<string> ApplicationProtocols = [];
     public long StartMicros;
     public string ChainName = "";
+
+    /// <summary>The listener in whose numbers this connection is counted already.</summary>
+    public ActiveListener? CountedIn;
     public string LocalIdentity = "";
 
     /// <summary>The x-forwarded-client-cert element of this peer, made once.</summary>
@@ -43,18 +46,18 @@ internal abstract class Connection(ProxyWorker worker, ActiveListener listener, 
 
     protected bool MustClose => Listener.IsDraining || Worker.IsDraining;
 
-    protected void List()
+    protected void List(bool isNew)
     {
         _listed = true;
-        Listener.Add(this);
+        Listener.Add(this, isNew);
     }
 
-    protected void Unlist()
+    protected void Unlist(bool isEnd = true)
     {
         if (!_listed)
             return;
         _listed = false;
-        Listener.Remove(this);
+        Listener.Remove(this, isEnd);
     }
 
     /// <summary>The drain time is over.</summary>

@@ -374,7 +374,6 @@ internal sealed partial class HttpConnection
             _record.Details = reason == FailureReason.UpstreamProtocol || reason == FailureReason.UpstreamClosed
                 ? $"upstream_reset_after_response_started{{{Failures.ResetWords(reason).Replace(' ', '_')}}}" : Failures.Details(reason);
             _keepAlive = false;
-            _abort = _bodyMode == BodyMode.Length || _bodyMode == BodyMode.Chunked;
             _ended = true;
             return;
         }

@@ -58,7 +58,7 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
 
     public void Start()
     {
-        List();
+        List(isNew: !ReferenceEquals(Facts.CountedIn, Listener));
         _down.Socket.Signal = _signal;
         _stats.ConnectionTotal.Add(LoopIndex);
         _stats.ConnectionActive.Add(LoopIndex);

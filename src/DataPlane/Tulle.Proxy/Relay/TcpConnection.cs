@@ -37,7 +37,7 @@ internal sealed class TcpConnection : Connection
 
     public void Start()
     {
-        List();
+        List(isNew: !ReferenceEquals(Facts.CountedIn, Listener));
         _down.Socket.Signal = _signal;
         _stats.ConnectionTotal.Add(Worker.Loop.Index);
         FillRecord(_record);

@@ -33,7 +33,7 @@ internal sealed class ConnectionStarter : Connection
 
     public void Start()
     {
-        List();
+        List(isNew: true);
         _socket.Signal = _signal;
         RunAsync();
     }
@@ -319,10 +319,13 @@ internal sealed class ConnectionStarter : Connection
     private void HandOn(FilterChainConfig chain, Transport transport)
     {
         _handedOn = true;
-        Unlist();
+        var stays = ReferenceEquals(_target, Listener);
+        Facts.CountedIn = stays ? Listener : null;
+        Unlist(isEnd: !stays);
         if (!NetworkFilters.Allow(Worker, chain, Facts, transport.Peer, out var limit))
         {
             transport.Close();
+            CountEnd(stays);
             return;
         }
         if (chain.DirectResponse is { } text)
@@ -330,6 +333,7 @@ internal sealed class ConnectionStarter : Connection
             _ = transport.Write(text);
             _ = transport.ShutdownWrite();
             transport.Close();
+            CountEnd(stays);
             limit?.Invoke();
         }
         else if (chain.Http is not null)
@@ -343,8 +347,17 @@ internal sealed class ConnectionStarter : Connection
         else
         {
             transport.Close();
+            CountEnd(stays);
             limit?.Invoke();
         }
+    }
+
+    private void CountEnd(bool counted)
+    {
+        if (!counted)
+            return;
+        Listener.Stats.ConnectionActive.Add(Worker.Loop.Index, -1);
+        Listener.Stats.ConnectionDestroy.Add(Worker.Loop.Index);
     }
 
     private void ReportNoChain()
