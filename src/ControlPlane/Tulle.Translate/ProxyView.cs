@@ -1,0 +1,71 @@
+using Tulle.Base.Documents;
+using Tulle.Model;
+
+namespace Tulle.Translate;
+
+/// <summary>The proxy that configuration is made for, as its node tells.</summary>
+public sealed class ProxyView
+{
+    public required string Id { get; init; }
+
+    public bool IsRouter { get; init; }
+
+    public string Address { get; init; } = "";
+
+    public string PodName { get; init; } = "";
+
+    public string Namespace { get; init; } = "";
+
+    public IReadOnlyDictionary<string, string> Labels { get; init; } = new Dictionary<string, string>();
+
+    public string ServiceAccount { get; init; } = "default";
+
+    public string WorkloadName { get; init; } = "";
+
+    public string ClusterId { get; init; } = "Kubernetes";
+
+    public string MeshId { get; init; } = "cluster.local";
+
+    /// <summary>The proxy has istio.stats, istio.alpn and istio.metadata_exchange; a stock Envoy's extension list lacks them.</summary>
+    public bool HasIstioFilters { get; init; } = true;
+
+    /// <summary>The pod behind it, when the model knows it.</summary>
+    public Workload? Workload { get; init; }
+
+    /// <summary>Reads "sidecar~IP~name.namespace~domain" and the metadata.</summary>
+    public static ProxyView? Read(Node node, MeshModel model)
+    {
+        var id = node["id"]?.AsText ?? "";
+        var parts = id.Split('~');
+        if (parts.Length != 4)
+            return null;
+        var metadata = node["metadata"] ?? Node.Map();
+        var dot = parts[2].LastIndexOf('.');
+        var space = metadata["NAMESPACE"]?.AsText ?? (dot > 0 ? parts[2][(dot + 1)..] : "default");
+        var workload = model.FindWorkload(parts[1]);
+        var labels = metadata["LABELS"]?.Fields.ToDictionary(f => f.Key, f => f.Value.AsText, StringComparer.Ordinal)
+            ?? workload?.Labels.ToDictionary(StringComparer.Ordinal) ?? [];
+        var extensions = node["extensions"]?.Items;
+        return new ProxyView
+        {
+            Id = id,
+            IsRouter = parts[0] == "router",
+            Address = parts[1],
+            PodName = dot > 0 ? parts[2][..dot] : parts[2],
+            Namespace = space,
+            Labels = labels,
+            ServiceAccount = metadata["SERVICE_ACCOUNT"]?.AsText ?? workload?.ServiceAccount ?? "default",
+            WorkloadName = metadata["WORKLOAD_NAME"]?.AsText ?? workload?.OwnerName ?? "",
+            ClusterId = metadata["CLUSTER_ID"]?.AsText ?? model.Settings.ClusterId,
+            MeshId = metadata["MESH_ID"]?.AsText ?? model.Settings.TrustDomain,
+            HasIstioFilters = extensions is null || extensions.Count == 0 || extensions.Any(e => e["name"]?.AsText == "istio.stats"),
+            Workload = workload,
+        };
+    }
+
+    public string Label(string name) => Labels.TryGetValue(name, out var value) ? value : "";
+
+    public string CanonicalName => Label("service.istio.io/canonical-name") is { Length: > 0 } own ? own : Label("app") is { Length: > 0 } app && !IsRouter ? app : WorkloadName.Length > 0 && !IsRouter ? WorkloadName : "unknown";
+
+    public string CanonicalRevision => Label("service.istio.io/canonical-revision") is { Length: > 0 } own ? own : Label("version") is { Length: > 0 } version ? version : "latest";
+}

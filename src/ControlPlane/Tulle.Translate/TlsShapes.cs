@@ -1,0 +1,53 @@
+using Tulle.Base.Documents;
+
+namespace Tulle.Translate;
+
+/// <summary>TLS contexts of the mesh: certificate "default" and trust "ROOTCA" come from the workload's own SDS server.</summary>
+internal static class TlsShapes
+{
+    private static readonly Node SdsSource = Node.Map(
+        ("api_config_source", Node.Map(("api_type", "GRPC"), ("transport_api_version", "V3"),
+            ("grpc_services", Node.List(Node.Map(("envoy_grpc", Node.Map(("cluster_name", "sds-grpc")))))), ("set_node_on_first_message_only", true))),
+        ("initial_fetch_timeout", "0s"),
+        ("resource_api_version", "V3"));
+
+    private static readonly string[] Ciphers =
+    [
+        "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256", "AES256-GCM-SHA384", "AES128-GCM-SHA256",
+    ];
+
+    private static Node Trust(Node names) => Node.Map(
+        ("default_validation_context", Node.Map(("match_subject_alt_names", names))),
+        ("validation_context_sds_secret_config", Node.Map(("name", "ROOTCA"), ("sds_config", SdsSource))));
+
+    public static Node Inbound(bool isTcp, string trustDomain) => Shapes.Typed("envoy.transport_sockets.tls", "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        ("common_tls_context", Node.Map(
+            ("tls_params", Node.Map(("tls_minimum_protocol_version", "TLSv1_2"), ("tls_maximum_protocol_version", "TLSv1_3"), ("cipher_suites", Shapes.Strings(Ciphers)))),
+            ("tls_certificate_sds_secret_configs", Node.List(Node.Map(("name", "default"), ("sds_config", SdsSource)))),
+            ("combined_validation_context", Trust(Node.List(Node.Map(("prefix", $"spiffe://{trustDomain}/"))))),
+            ("alpn_protocols", Shapes.Strings(isTcp ? ["istio-peer-exchange", "h2", "http/1.1"] : ["h2", "http/1.1"])))),
+        ("require_client_certificate", true));
+
+    public static Node Outbound(string sni, IReadOnlyList<string> identities, bool http2) => Shapes.Typed("envoy.transport_sockets.tls", "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+        ("common_tls_context", Node.Map(
+            ("tls_params", Node.Map(("tls_minimum_protocol_version", "TLSv1_2"), ("tls_maximum_protocol_version", "TLSv1_3"))),
+            ("tls_certificate_sds_secret_configs", Node.List(Node.Map(("name", "default"), ("sds_config", SdsSource)))),
+            ("combined_validation_context", identities.Count > 0 ? Trust(Node.List(identities.Select(i => Node.Map(("exact", i))).ToList()))
+                : Node.Map(("default_validation_context", Node.Map()), ("validation_context_sds_secret_config", Node.Map(("name", "ROOTCA"), ("sds_config", SdsSource))))),
+            ("alpn_protocols", Shapes.Strings(http2 ? ["istio-peer-exchange", "istio", "h2"] : ["istio-peer-exchange", "istio"])))),
+        ("sni", sni));
+
+    /// <summary>The two ways to an endpoint under auto mTLS: by its tlsMode label.</summary>
+    public static Node AutoMatches(Node tls) => Node.List(
+        Node.Map(("name", "tlsMode-istio"), ("match", Node.Map(("tlsMode", "istio"))), ("transport_socket", tls)),
+        Node.Map(("name", "tlsMode-disabled"), ("match", Node.Map()), ("transport_socket", Shapes.Typed("envoy.transport_sockets.raw_buffer", "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"))));
+
+    /// <summary>A gateway server's own certificate, from a Secret that the control plane delivers.</summary>
+    public static Node Gateway(string secret, bool mutual) => Shapes.Typed("envoy.transport_sockets.tls", "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        ("common_tls_context", Node.Map(
+            ("tls_certificate_sds_secret_configs", Node.List(Node.Map(("name", secret), ("sds_config", Node.Map(("ads", Node.Map()), ("resource_api_version", "V3")))))),
+            ("combined_validation_context", mutual ? Node.Map(("default_validation_context", Node.Map()),
+                ("validation_context_sds_secret_config", Node.Map(("name", secret + "-cacert"), ("sds_config", Node.Map(("ads", Node.Map()), ("resource_api_version", "V3")))))) : null),
+            ("alpn_protocols", Shapes.Strings(["h2", "http/1.1"])))),
+        ("require_client_certificate", mutual));
+}
