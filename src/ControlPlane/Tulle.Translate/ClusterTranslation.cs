@@ -59,13 +59,19 @@ internal static class ClusterTranslation
         foreach (var group in model.ServicesOf(proxy.Workload).GroupBy(s => s.TargetPort).OrderBy(g => g.Key))
         {
             var protocol = group.First().Port.Protocol;
+            // The service's own rule bounds what its sidecar lets in, too.
+            var first = group.First().Service;
+            var rule = model.RuleFor(first.Host, first.Namespace, proxy.Namespace);
+            var policy = TrafficPolicies.Effective(rule?.TrafficPolicy, null, group.First().Port.Port);
+            if (policy?["connectionPool"] is null)
+                (rule, policy) = (null, null);
             yield return Node.Map(("name", $"inbound|{group.Key}||"), ("alt_stat_name", $"inbound|{group.Key}||;"), ("type", "ORIGINAL_DST"), ("connect_timeout", "10s"), ("lb_policy", "CLUSTER_PROVIDED"),
-                ("circuit_breakers", Thresholds(null)),
+                ("circuit_breakers", Thresholds(policy)),
                 ("typed_extension_protocol_options", ProtocolOptions(protocol)),
                 ("cleanup_interval", "9223372035s"),
                 ("upstream_bind_config", SourceAddress()),
                 ("common_lb_config", Node.Map()),
-                ("metadata", ServiceMetadata(group.Select(s => s.Service).Distinct(), null, null)));
+                ("metadata", ServiceMetadata(group.Select(s => s.Service).Distinct(), rule, null)));
         }
     }
 

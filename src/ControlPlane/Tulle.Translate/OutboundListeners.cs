@@ -21,7 +21,7 @@ internal static class OutboundListeners
             {
                 var cluster = TcpCluster(model, proxy, service, port);
                 if (service.Address.Length > 0 && port.Protocol == PortProtocol.Auto)
-                    yield return Http(service.Address, port.Port, $"{service.Host}:{port.Port}", proxy, log, Chain(proxy, cluster, null, log));
+                    yield return Http(service.Address, port.Port, $"{service.Host}:{port.Port}", proxy, log, Chain(proxy, cluster, null, log, withTimeout: true));
                 else if (service.Address.Length > 0)
                     yield return Listener($"{service.Address}_{port.Port}", service.Address, port.Port, [Chain(proxy, cluster, null, log, withTimeout: true)], null, null);
                 else if (service.Resolution == Resolution.Headless)

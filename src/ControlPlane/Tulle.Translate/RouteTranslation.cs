@@ -53,6 +53,7 @@ internal static class RouteTranslation
             ("metadata", Shapes.ConfigMetadata("virtual-service", rule.Meta.Namespace, rule.Meta.Name)),
         };
         var operation = rule.Meta.Name;
+        var operationPort = port;
         if (http.Redirect is { } redirect)
         {
             fields.Add(("redirect", Redirect(redirect)));
@@ -66,9 +67,12 @@ internal static class RouteTranslation
             fields.Add(("route", Action(model, rule, http, match, port, isGateway)));
             var live = http.Routes.Where(r => r.Weight > 0 || http.Routes.Count == 1).ToList();
             if (live.Count == 1)
+            {
                 operation = Host(model, live[0].Destination.Host, rule.Meta.Namespace);
+                operationPort = live[0].Destination.Port ?? port;
+            }
         }
-        fields.Add(("decorator", Node.Map(("operation", $"{operation}:{port}{Path(match)}"))));
+        fields.Add(("decorator", Node.Map(("operation", $"{operation}:{operationPort}{Path(match)}"))));
         AddHeaders(fields, http.Headers);
         fields.Add(("typed_per_filter_config", PerFilter(http)));
         return Node.Map(fields.ToArray());

@@ -42,7 +42,7 @@ internal sealed class ProtoFileReader(string text, Dictionary<string, ProtoMessa
         ReadBody(message, name);
     }
 
-    private void ReadBody(ProtoMessage message, string name)
+    private void ReadBody(ProtoMessage message, string name, bool isOneof = false)
     {
         while (true)
         {
@@ -60,19 +60,19 @@ internal sealed class ProtoFileReader(string text, Dictionary<string, ProtoMessa
                 case "oneof":
                     Next();
                     Expect("{");
-                    ReadBody(message, name);
+                    ReadBody(message, name, isOneof: true);
                     break;
                 case "repeated":
                     ReadField(message, Next(), isRepeated: true);
                     break;
                 case "optional":
-                    ReadField(message, Next(), isRepeated: false);
+                    ReadField(message, Next(), isRepeated: false, hasPresence: true);
                     break;
                 case "map":
                     ReadMap(message);
                     break;
                 default:
-                    ReadField(message, word, isRepeated: false);
+                    ReadField(message, word, isRepeated: false, isOneof);
                     break;
             }
         }
@@ -97,7 +97,7 @@ internal sealed class ProtoFileReader(string text, Dictionary<string, ProtoMessa
         });
     }
 
-    private void ReadField(ProtoMessage message, string type, bool isRepeated)
+    private void ReadField(ProtoMessage message, string type, bool isRepeated, bool hasPresence = false)
     {
         var (name, number) = ReadNameAndNumber();
         message.Add(new ProtoField
@@ -107,6 +107,7 @@ internal sealed class ProtoFileReader(string text, Dictionary<string, ProtoMessa
             Kind = Scalar(type) ?? ProtoKind.Message,
             TypeName = Scalar(type) is null ? type.TrimStart('.') : "",
             IsRepeated = isRepeated,
+            HasPresence = hasPresence,
         });
     }
 

@@ -38,6 +38,9 @@ public sealed class ProtoField
 
     public bool IsRepeated { get; init; }
 
+    /// <summary>In a oneof, or optional: a zero value is sent, because being there means something.</summary>
+    public bool HasPresence { get; init; }
+
     public bool IsMap { get; init; }
 
     public ProtoKind MapKeyKind { get; init; }

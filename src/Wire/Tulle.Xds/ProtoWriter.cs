@@ -81,7 +81,7 @@ public static class ProtoWriter
         {
             var raw = value.Kind == NodeKind.Integer ? (int)value.AsInteger
                 : values.NumberOf(value.AsText) ?? throw new ProtoException($"{value.AsText} is not a value of {values.Name}");
-            if (raw == 0 && !isPacked && !field.IsRepeated && number == field.Number)
+            if (raw == 0 && !isPacked && !field.IsRepeated && !field.HasPresence && number == field.Number)
                 return;
             WriteVarint(buffer, (ulong)(number << 3));
             WriteVarint(buffer, (ulong)(long)raw);
@@ -89,7 +89,7 @@ public static class ProtoWriter
         }
         if (field.Kind != ProtoKind.Message)
         {
-            if (!isPacked && !field.IsRepeated && number == field.Number && IsDefault(field.Kind, value))
+            if (!isPacked && !field.IsRepeated && !field.HasPresence && number == field.Number && IsDefault(field.Kind, value))
                 return;
             WriteScalar(buffer, number, field.Kind, value, field);
             return;
