@@ -97,7 +97,7 @@ internal sealed class ControlServer(ControlOptions options, CertificateAuthority
             return ServeAsync(context, isDelta: true);
         if (path == CreateCertificate)
             return SignAsync(context);
-        if (context.Request.Protocol == "HTTP/2")
+        if (context.Request.Protocol == "HTTP/2" && !path.StartsWith("/debug/", StringComparison.Ordinal))
             return FailAsync(context, 12, $"method {path} is not served here");
         return DebugAsync(context, path);
     }
@@ -218,6 +218,9 @@ internal sealed class ControlServer(ControlOptions options, CertificateAuthority
             case "/debug/syncz":
                 context.Response.ContentType = "application/json";
                 return context.Response.WriteAsync(NodeJson.Write(Node.List(_streams.Keys.Where(s => s.Node is not null).Select(s => s.Describe()).ToList()), indented: true));
+            case "/debug/names":
+                context.Response.ContentType = "application/json";
+                return context.Response.WriteAsync(NodeJson.Write(Node.Map(_model.Services.Where(s => s.Address.Length > 0).Select(s => new KeyValuePair<string, Node>(s.Host, s.Address)).ToList())));
             case "/debug/findings":
                 context.Response.ContentType = "application/json";
                 return context.Response.WriteAsync(NodeJson.Write(Node.List((_source?.Findings.All ?? []).Select(f => Node.Map(

@@ -101,6 +101,9 @@ public static partial class Libc
     [LibraryImport("libc")]
     private static partial uint geteuid();
 
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int chown(string path, uint owner, uint group);
+
     [LibraryImport("libc", SetLastError = true)]
     private static partial int setrlimit(int resource, ReadOnlySpan<ulong> limits);
 
@@ -109,6 +112,20 @@ public static partial class Libc
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int prctl(int option, nint a, nint b, nint c, nint d);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int setns(int fd, int type);
+
+    /// <summary>Moves the calling thread into a network namespace. The thread should be one that does nothing else.</summary>
+    public static int EnterNetworkNamespace(string path)
+    {
+        var fd = Result(open(path, O_CLOEXEC, 0));
+        if (fd < 0)
+            return fd;
+        var result = Result(setns(fd, 0x40000000));
+        _ = close(fd);
+        return result;
+    }
 
     private static int Result(nint result) => result >= 0 ? (int)result : -Marshal.GetLastPInvokeError();
 
@@ -143,6 +160,8 @@ public static partial class Libc
     public static int Kill(int pid, int signal) => Result(kill(pid, signal));
 
     public static bool IsRoot => geteuid() == 0;
+
+    public static int ChangeOwner(string path, int user, int group) => Result(chown(path, (uint)user, (uint)group));
 
     /// <summary>Ends this process with the given signal when its parent ends (PR_SET_PDEATHSIG).</summary>
     public static int DieWithParent(int signal) => Result(prctl(1, signal, 0, 0, 0));

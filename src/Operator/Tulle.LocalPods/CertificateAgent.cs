@@ -1,0 +1,269 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using System.Net;
+using System.Net.Http.Headers;
+using System.Net.Sockets;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using System.Text;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.Logging;
+using Tulle.Base.Documents;
+using Tulle.Xds;
+
+namespace Tulle.LocalPods;
+
+/// <summary>
+/// The node agent for certificates: makes a key per workload identity, has it signed by the control plane, and hands both to proxies over SDS on a unix
+/// socket. Keys never touch a disk. Certificates are renewed at half of their life.
+/// </summary>
+public sealed class CertificateAgent : IAsyncDisposable
+{
+    private sealed class Identity
+    {
+        public required string Name;
+        public Dictionary<string, XdsResource> Secrets = [];
+        public DateTimeOffset RenewAt;
+    }
+
+    private sealed class Stream(bool isDelta, System.Threading.Channels.Channel<byte[]> outgoing)
+    {
+        public readonly XdsServerState State = new(isDelta);
+        public readonly System.Threading.Channels.Channel<byte[]> Outgoing = outgoing;
+    }
+
+    private readonly string _socket;
+    private readonly HttpClient _authority;
+    private readonly ConcurrentDictionary<string, Identity> _identities = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, string> _byNode = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<Stream, bool> _streams = new();
+    private readonly CancellationTokenSource _stop = new();
+    private WebApplication? _app;
+
+    public CertificateAgent(string socket, string controlSocket)
+    {
+        _socket = socket;
+        _authority = new HttpClient(new SocketsHttpHandler
+        {
+            ConnectCallback = async (_, stop) =>
+            {
+                var connection = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+                await connection.ConnectAsync(new UnixDomainSocketEndPoint(controlSocket), stop);
+                return new NetworkStream(connection, ownsSocket: true);
+            },
+        })
+        {
+            DefaultRequestVersion = HttpVersion.Version20,
+            DefaultVersionPolicy = HttpVersionPolicy.RequestVersionExact,
+        };
+    }
+
+    public async Task StartAsync()
+    {
+        File.Delete(_socket);
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            kestrel.Limits.MaxRequestBodySize = null;
+            kestrel.Limits.MinRequestBodyDataRate = null;
+            kestrel.Limits.MinResponseDataRate = null;
+            kestrel.ListenUnixSocket(_socket, listen => listen.Protocols = HttpProtocols.Http2);
+        });
+        _app = builder.Build();
+        _app.Run(HandleAsync);
+        await _app.StartAsync();
+        // Only the proxies' user (and root) may ask for keys.
+        File.SetUnixFileMode(_socket, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        _ = Native.Libc.ChangeOwner(_socket, 1337, 1337);
+        _ = Task.Run(RenewAsync);
+    }
+
+    /// <summary>Makes sure that an identity has a certificate, and that a node's requests are answered with it.</summary>
+    public async Task PrepareAsync(string nodeId, string identity)
+    {
+        _byNode[nodeId] = identity;
+        if (_identities.ContainsKey(identity))
+            return;
+        var entry = new Identity { Name = identity };
+        await IssueAsync(entry);
+        _identities[identity] = entry;
+    }
+
+    public void Forget(string nodeId) => _byNode.TryRemove(nodeId, out _);
+
+    private async Task IssueAsync(Identity identity)
+    {
+        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var request = new CertificateRequest("O=tulle", key, HashAlgorithmName.SHA256);
+        var message = ProtoWriter.Write("istio.v1.auth.IstioCertificateRequest", Node.Map(
+            ("csr", request.CreateSigningRequestPem()), ("validity_duration", 86400), ("metadata", Node.Map(("ImpersonatedIdentity", identity.Name)))));
+        using var content = new ByteArrayContent(GrpcFraming.Frame(message));
+        content.Headers.ContentType = new MediaTypeHeaderValue("application/grpc");
+        using var call = new HttpRequestMessage(HttpMethod.Post, "http://tulle-control/istio.v1.auth.IstioCertificateService/CreateCertificate")
+        {
+            Content = content, Version = HttpVersion.Version20, VersionPolicy = HttpVersionPolicy.RequestVersionExact,
+        };
+        call.Headers.TE.Add(new TransferCodingWithQualityHeaderValue("trailers"));
+        using var response = await _authority.SendAsync(call);
+        var body = await response.Content.ReadAsByteArrayAsync();
+        var chain = Take(body)?["cert_chain"]?.Items.Select(c => c.AsText).ToList();
+        if (chain is not { Count: > 1 })
+        {
+            var why = response.Headers.TryGetValues("grpc-message", out var text) ? Uri.UnescapeDataString(string.Join(",", text)) : $"HTTP {(int)response.StatusCode}";
+            throw new CommandException($"the control plane signed no certificate for {identity.Name}: {why}");
+        }
+        using var leaf = X509Certificate2.CreateFromPem(chain[0]);
+        var life = leaf.NotAfter.ToUniversalTime() - leaf.NotBefore.ToUniversalTime();
+        identity.RenewAt = new DateTimeOffset(leaf.NotBefore.ToUniversalTime()) + life / 2;
+        identity.Secrets = new Dictionary<string, XdsResource>(StringComparer.Ordinal)
+        {
+            ["default"] = Resource("default", Node.Map(("name", "default"), ("tls_certificate", Node.Map(
+                ("certificate_chain", Node.Map(("inline_bytes", Base64(string.Concat(chain.Take(chain.Count - 1)))))),
+                ("private_key", Node.Map(("inline_bytes", Base64(key.ExportPkcs8PrivateKeyPem())))))))),
+            ["ROOTCA"] = Resource("ROOTCA", Node.Map(("name", "ROOTCA"), ("validation_context", Node.Map(("trusted_ca", Node.Map(("inline_bytes", Base64(chain[^1])))))))),
+        };
+    }
+
+    private static Node? Take(byte[] body)
+    {
+        ReadOnlySpan<byte> rest = body;
+        return GrpcFraming.TryTake(ref rest, out var message) ? ProtoReader.Read("istio.v1.auth.IstioCertificateResponse", message) : null;
+    }
+
+    private static string Base64(string text) => Convert.ToBase64String(Encoding.ASCII.GetBytes(text));
+
+    private static XdsResource Resource(string name, Node tree)
+    {
+        var bytes = ProtoWriter.Write("envoy.extensions.transport_sockets.tls.v3.Secret", tree);
+        return new XdsResource(name, Convert.ToHexStringLower(SHA256.HashData(bytes).AsSpan(0, 8)), XdsTypes.Secret, bytes);
+    }
+
+    private async Task RenewAsync()
+    {
+        while (!_stop.IsCancellationRequested)
+        {
+            try
+            {
+                await Task.Delay(TimeSpan.FromSeconds(5), _stop.Token);
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+            foreach (var identity in _identities.Values.Where(i => TimeProvider.System.GetUtcNow() >= i.RenewAt))
+            {
+                try
+                {
+                    await IssueAsync(identity);
+                    PushAll();
+                }
+                catch (Exception error) when (error is HttpRequestException or CommandException or SocketException)
+                {
+                    Console.Error.WriteLine($"certificate of {identity.Name} cannot be renewed yet: {error.Message}; trying again");
+                }
+            }
+        }
+    }
+
+    private void PushAll()
+    {
+        foreach (var stream in _streams.Keys)
+            Push(stream);
+    }
+
+    private async Task HandleAsync(HttpContext context)
+    {
+        var path = context.Request.Path.Value ?? "";
+        var isDelta = path.EndsWith("/DeltaSecrets", StringComparison.Ordinal);
+        context.Response.ContentType = "application/grpc";
+        if (!isDelta && !path.EndsWith("/StreamSecrets", StringComparison.Ordinal))
+        {
+            context.Response.Headers["grpc-status"] = "12";
+            return;
+        }
+        var stream = new Stream(isDelta, System.Threading.Channels.Channel.CreateBounded<byte[]>(64));
+        _streams[stream] = true;
+        await context.Response.StartAsync();
+        var writing = WriteAsync(context, stream);
+        try
+        {
+            var buffer = new byte[16 * 1024];
+            var length = 0;
+            while (true)
+            {
+                if (length == buffer.Length)
+                    Array.Resize(ref buffer, length * 2);
+                var count = await context.Request.Body.ReadAsync(buffer.AsMemory(length), context.RequestAborted);
+                if (count == 0)
+                    break;
+                length = Consume(stream, buffer, length + count);
+            }
+        }
+        catch (Exception error) when (error is IOException or OperationCanceledException or ProtoException)
+        {
+            // The proxy ended or spoke nonsense; it will come back.
+        }
+        _streams.TryRemove(stream, out _);
+        stream.Outgoing.Writer.TryComplete();
+        await writing;
+    }
+
+    private int Consume(Stream stream, byte[] buffer, int length)
+    {
+        ReadOnlySpan<byte> rest = buffer.AsSpan(0, length);
+        while (GrpcFraming.TryTake(ref rest, out var message))
+        {
+            lock (stream)
+                stream.State.OnRequest(message);
+            Push(stream);
+        }
+        rest.CopyTo(buffer);
+        return rest.Length;
+    }
+
+    private void Push(Stream stream)
+    {
+        lock (stream)
+        {
+            var node = stream.State.Node?["id"]?.AsText ?? "";
+            if (!_byNode.TryGetValue(node, out var name) || !_identities.TryGetValue(name, out var identity) || !stream.State.Wants(XdsTypes.Secret))
+                return;
+            if (stream.State.Push(XdsTypes.Secret, identity.Secrets, identity.RenewAt.ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture)) is { } response)
+                stream.Outgoing.Writer.TryWrite(GrpcFraming.Frame(response));
+        }
+    }
+
+    private static async Task WriteAsync(HttpContext context, Stream stream)
+    {
+        try
+        {
+            await foreach (var message in stream.Outgoing.Reader.ReadAllAsync(context.RequestAborted))
+            {
+                await context.Response.Body.WriteAsync(message, context.RequestAborted);
+                await context.Response.Body.FlushAsync(context.RequestAborted);
+            }
+        }
+        catch (Exception error) when (error is IOException or OperationCanceledException)
+        {
+            context.Abort();
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync();
+        foreach (var stream in _streams.Keys)
+            stream.Outgoing.Writer.TryComplete();
+        if (_app is not null)
+        {
+            await _app.StopAsync(new CancellationTokenSource(500).Token);
+            await _app.DisposeAsync();
+        }
+        _authority.Dispose();
+        _stop.Dispose();
+    }
+}

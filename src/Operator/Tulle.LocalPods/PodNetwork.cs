@@ -1,0 +1,71 @@
+using System.Globalization;
+using System.Text;
+
+namespace Tulle.LocalPods;
+
+/// <summary>
+/// The network of a local mesh: a bridge, and for every pod a namespace with a veth and an address. Names begin with "tulle-", so that whatever an
+/// ended run left behind is found and removed.
+/// </summary>
+public sealed class PodNetwork
+{
+    public const string Bridge = "tulle0";
+    public const string Prefix = "tulle-";
+    public const string Gateway = "10.244.0.1";
+    private int _next = 2;
+
+    /// <summary>Removes what an earlier run left: namespaces with their processes, the bridge, resolver files.</summary>
+    public static async Task CleanAsync()
+    {
+        foreach (var name in await LeftoversAsync())
+            await RemoveAsync(name);
+        await Shell.RunAsync("ip", ["link", "del", Bridge], mayFail: true);
+        if (Directory.Exists("/etc/netns"))
+        {
+            foreach (var folder in Directory.GetDirectories("/etc/netns", Prefix + "*"))
+                Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    private static async Task<List<string>> LeftoversAsync() =>
+        (await Shell.RunAsync("ip", ["netns", "list"], mayFail: true)).Split('\n').Select(l => l.Split(' ')[0]).Where(n => n.StartsWith(Prefix, StringComparison.Ordinal)).ToList();
+
+    public async Task StartAsync() => await Shell.RunAsync("ip", ["-batch", "-"],
+        $"link add {Bridge} type bridge forward_delay 0\naddr add {Gateway}/16 dev {Bridge}\nlink set {Bridge} up\n");
+
+    public string NextAddress() => string.Create(CultureInfo.InvariantCulture, $"10.244.{_next / 250}.{_next++ % 250 + 1}");
+
+    /// <summary>Makes a pod's namespace with its address, routes and resolver.</summary>
+    public async Task AddAsync(string name, int index, string address, string space)
+    {
+        var resolver = Path.Combine("/etc/netns", name);
+        Directory.CreateDirectory(resolver);
+        await File.WriteAllTextAsync(Path.Combine(resolver, "resolv.conf"),
+            $"search {space}.svc.cluster.local svc.cluster.local cluster.local\nnameserver {Gateway}\noptions ndots:5 timeout:2 attempts:2\n");
+        var veth = $"tl{index}";
+        await Shell.RunAsync("ip", ["-batch", "-"],
+            $"netns add {name}\nlink add {veth} type veth peer name eth0 netns {name}\nlink set {veth} master {Bridge} up\n");
+        await Shell.RunAsync("ip", ["-n", name, "-batch", "-"],
+            $"link set lo up\naddr add {address}/16 dev eth0\nlink set eth0 up\nroute add default via {Gateway}\n");
+    }
+
+    public static async Task ApplyRulesAsync(string name, string rules)
+    {
+        if (rules.Length > 0)
+            await Shell.RunAsync("ip", ["netns", "exec", name, "nft", "-f", "-"], rules);
+    }
+
+    /// <summary>Ends what runs in a namespace and removes it.</summary>
+    public static async Task RemoveAsync(string name)
+    {
+        foreach (var pid in (await Shell.RunAsync("ip", ["netns", "pids", name], mayFail: true)).Split('\n', StringSplitOptions.RemoveEmptyEntries))
+        {
+            if (int.TryParse(pid, NumberStyles.None, CultureInfo.InvariantCulture, out var number))
+                _ = Native.Libc.Kill(number, 9);
+        }
+        await Shell.RunAsync("ip", ["netns", "del", name], mayFail: true);
+        var resolver = Path.Combine("/etc/netns", name);
+        if (Directory.Exists(resolver))
+            Directory.Delete(resolver, recursive: true);
+    }
+}
