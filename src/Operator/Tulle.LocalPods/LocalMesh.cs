@@ -42,7 +42,7 @@ public sealed class LocalMesh : IAsyncDisposable
 
     public int ControlPid => _control?.Id ?? 0;
 
-    public async Task StartAsync()
+    public async Task StartAsync(CancellationToken stop)
     {
         await PodNetwork.CleanAsync();
         if (Directory.Exists(_paths.StateFolder))
@@ -54,8 +54,9 @@ public sealed class LocalMesh : IAsyncDisposable
         _dns.Start();
         await StartControlAsync();
         await _agent.StartAsync();
-        await ReconcileAsync();
-        _loop = Task.Run(WatchAsync);
+        // Somebody who ends this while pods start wants it to end now: disposing ends the starting pods too.
+        await ReconcileAsync().WaitAsync(stop);
+        _loop = Task.Run(WatchAsync, CancellationToken.None);
     }
 
     private async Task StartControlAsync()

@@ -152,7 +152,7 @@ internal sealed partial class HttpConnection
     private async ValueTask RunTunnelAsync()
     {
         var up = _up!;
-        while (FlushDown())
+        while (!_ended && FlushDown())
         {
         }
         var relay = new TcpRelay(Worker.Loop, _down, up.Transport, _signal, _manager.StreamIdleTimeoutMs);

@@ -150,7 +150,7 @@ internal sealed partial class HttpConnection
             return false;
         var up = _up!;
         var moved = false;
-        while (_phase == AttemptPhase.Active && !_responseComplete && ReferenceEquals(up, _up))
+        while (!_ended && _phase == AttemptPhase.Active && !_responseComplete && ReferenceEquals(up, _up))
         {
             if (up.InEnd > up.InStart)
             {

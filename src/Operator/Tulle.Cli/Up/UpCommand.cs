@@ -63,7 +63,15 @@ internal static class UpCommand
         void Say(string text) => Console.Error.WriteLine(text);
         var watch = Stopwatch.StartNew();
         await using var mesh = new LocalMesh(folder, paths, Say);
-        await mesh.StartAsync();
+        try
+        {
+            await mesh.StartAsync(stop);
+        }
+        catch (OperationCanceledException)
+        {
+            Say("stopped before the mesh was up; nothing was left behind");
+            return 1;
+        }
         foreach (var pod in mesh.Pods)
             Say($"pod {pod.Namespace}/{pod.Name,-32} {pod.Address,-12} {pod.Phase,-8} {(pod.ReadyMs > 0 ? $"{pod.ReadyMs} ms" : pod.Message)}");
         if (mesh.Pods.Any(p => p.Phase == PodPhase.Failed))
