@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Globalization;
 using System.Net;
 using System.Net.Http;
@@ -57,6 +58,7 @@ internal sealed class EchoServer
     private readonly int _failPercent;
     private readonly IReadOnlyList<Uri> _calls;
     private readonly HttpClient _client = new(new SocketsHttpHandler { UseProxy = false, PooledConnectionIdleTimeout = TimeSpan.FromSeconds(30), UseCookies = false, ActivityHeadersPropagator = null }) { Timeout = TimeSpan.FromSeconds(10) };
+    private readonly ConcurrentBag<Socket> _idleTcp = [];
     private long _count;
 
     public EchoServer(Arguments arguments)
@@ -228,11 +230,37 @@ internal sealed class EchoServer
         }
     }
 
-    private static async Task<Node> CallTcpAsync(Uri target)
+    private async Task<Node> CallTcpAsync(Uri target)
+    {
+        // Connections are kept, as real clients of TCP servers do. One that ended meanwhile is replaced once.
+        while (_idleTcp.TryTake(out var kept))
+        {
+            try
+            {
+                return await AskTcpAsync(kept, target);
+            }
+            catch (Exception error) when (error is SocketException or IOException)
+            {
+                kept.Dispose();
+            }
+        }
+        using var limit = new CancellationTokenSource(10_000);
+        var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        try
+        {
+            await socket.ConnectAsync(target.Host, target.Port, limit.Token);
+            return await AskTcpAsync(socket, target);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    private async Task<Node> AskTcpAsync(Socket socket, Uri target)
     {
         using var limit = new CancellationTokenSource(10_000);
-        using var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-        await socket.ConnectAsync(target.Host, target.Port, limit.Token);
         await socket.SendAsync("hello\n"u8.ToArray(), limit.Token);
         var buffer = new byte[256];
         var length = 0;
@@ -243,6 +271,10 @@ internal sealed class EchoServer
                 throw new IOException("the server closed before it answered");
             length += count;
         }
+        if (_idleTcp.Count < 64)
+            _idleTcp.Add(socket);
+        else
+            socket.Dispose();
         var words = Encoding.ASCII.GetString(buffer, 0, length).Trim().Split(' ', 2);
         return Node.Map(("name", words[0]), ("url", target.ToString()), ("status", words.Length == 2 && words[1] == "hello" ? 200 : 500));
     }
