@@ -19,6 +19,10 @@ internal sealed class ControlOptions
 
     public string AccessLog { get; private set; } = "";
 
+    public string AccessLogFormat { get; private set; } = "";
+
+    public bool AccessLogIdentities { get; private set; }
+
     public bool SimulatePods { get; private set; }
 
     public bool ShowHelp { get; private set; }
@@ -63,6 +67,12 @@ internal sealed class ControlOptions
                     break;
                 case "--trust-domain":
                     result.TrustDomain = Value();
+                    break;
+                case "--access-log-format":
+                    result.AccessLogFormat = Value();
+                    break;
+                case "--access-log-identities":
+                    result.AccessLogIdentities = true;
                     break;
                 case "--access-log":
                     result.AccessLog = Value();
@@ -111,6 +121,8 @@ internal sealed class ControlOptions
           --ca DIR                where the root key is kept; without it a new root is made at every start
           --trust-domain NAME     default cluster.local
           --access-log PATH       proxies write access logs there (for example /dev/stdout)
+          --access-log-format F   Envoy's format string; Istio's when left out
+          --access-log-identities adds both peers' SPIFFE ids to Istio's format
           --simulate-pods         give pods of Deployments made-up addresses, to look at a folder without running it
           --check                 read the folders, print findings and exit (0 fine, 79 findings)
 

@@ -75,7 +75,7 @@ internal sealed class FolderSource(ControlOptions options) : IDisposable
         var reader = new ResourceReader(set, findings);
         foreach (var (file, text) in texts)
             reader.Read(text, file);
-        var model = MeshModel.Build(set, new MeshSettings { TrustDomain = options.TrustDomain, SimulatePods = options.SimulatePods, AccessLogFile = options.AccessLog }, _addresses);
+        var model = MeshModel.Build(set, new MeshSettings { TrustDomain = options.TrustDomain, SimulatePods = options.SimulatePods, AccessLog = new AccessLogSettings(options.AccessLog, options.AccessLogFormat, options.AccessLogIdentities) }, _addresses);
         ModelAnalysis.Run(model, findings);
         Findings = findings;
         Report(findings);

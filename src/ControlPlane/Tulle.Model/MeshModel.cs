@@ -17,9 +17,14 @@ public sealed record MeshSettings
     /// <summary>Pods of Deployments that nobody runs get made-up addresses, so that a folder can be looked at without running it.</summary>
     public bool SimulatePods { get; init; }
 
-    /// <summary>Where sidecars write access logs; empty is off. Source: MeshConfig accessLogFile.</summary>
-    public string AccessLogFile { get; init; } = "";
+    public AccessLogSettings AccessLog { get; init; } = new("", "", false);
 }
+
+/// <summary>Where and what sidecars log.</summary>
+/// <param name="Path">The file; empty is off. Source: MeshConfig accessLogFile.</param>
+/// <param name="Format">Envoy's format string; empty is Istio's. Source: MeshConfig accessLogFormat.</param>
+/// <param name="WithIdentities">Adds both peers' SPIFFE ids to Istio's format.</param>
+public sealed record AccessLogSettings(string Path, string Format, bool WithIdentities);
 
 /// <summary>The mesh as plain immutable facts: services, workloads, rules, and the questions that translation asks of them.</summary>
 public sealed class MeshModel

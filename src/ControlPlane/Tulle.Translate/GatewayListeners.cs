@@ -53,7 +53,7 @@ internal static class GatewayListeners
 
     private static Node Http(MeshModel model, ProxyView proxy, int port, string routes, Node? match, Node? tls) => Node.Map(
         ("filter_chain_match", match),
-        ("filters", Node.List(HttpManagers.Make(proxy, ManagerSide.Gateway, $"outbound_0.0.0.0_{port}", null, routes, model.Settings.AccessLogFile))),
+        ("filters", Node.List(HttpManagers.Make(proxy, ManagerSide.Gateway, $"outbound_0.0.0.0_{port}", null, routes, model.Settings.AccessLog))),
         ("transport_socket", tls),
         ("transport_socket_connect_timeout", "15s"));
 
@@ -83,6 +83,6 @@ internal static class GatewayListeners
 
     private static Node Chain(ProxyView proxy, MeshModel model, string cluster, Node? match) => Node.Map(
         ("filter_chain_match", match),
-        ("filters", Node.List(proxy.HasIstioFilters ? [Shapes.Stats(true), Shapes.TcpProxy(cluster, Shapes.AccessLog(model.Settings.AccessLogFile))] : [Shapes.TcpProxy(cluster, Shapes.AccessLog(model.Settings.AccessLogFile))])),
+        ("filters", Node.List(proxy.HasIstioFilters ? [Shapes.Stats(true), Shapes.TcpProxy(cluster, Shapes.AccessLog(model.Settings.AccessLog))] : [Shapes.TcpProxy(cluster, Shapes.AccessLog(model.Settings.AccessLog))])),
         ("transport_socket_connect_timeout", "15s"));
 }

@@ -1,3 +1,4 @@
+using Tulle.Model;
 using Tulle.Base.Documents;
 
 namespace Tulle.Translate;
@@ -14,7 +15,7 @@ internal static class HttpManagers
 {
     private static readonly string[] DryRun = ["allow", "deny"];
 
-    public static Node Make(ProxyView proxy, ManagerSide side, string statPrefix, Node? inlineRoutes, string? routeName, string accessLog)
+    public static Node Make(ProxyView proxy, ManagerSide side, string statPrefix, Node? inlineRoutes, string? routeName, AccessLogSettings accessLog)
     {
         var fields = new List<(string, Node?)>
         {

@@ -129,7 +129,7 @@ internal static class InboundListeners
         var filters = new List<Node>();
         if (proxy.HasIstioFilters)
             filters.AddRange([Shapes.MetadataExchange(), Shapes.Stats(true)]);
-        filters.Add(Shapes.TcpProxy(cluster, Shapes.AccessLog(model.Settings.AccessLogFile)));
+        filters.Add(Shapes.TcpProxy(cluster, Shapes.AccessLog(model.Settings.AccessLog)));
         return Node.Map(("filter_chain_match", match), ("filters", Node.List(filters)), ("transport_socket", tls ? TlsShapes.Inbound(isTcp: true, model.Settings.TrustDomain) : null));
     }
 
@@ -148,7 +148,7 @@ internal static class InboundListeners
         var filters = new List<Node>();
         if (proxy.HasIstioFilters)
             filters.Add(Shapes.MetadataExchange());
-        filters.Add(HttpManagers.Make(proxy, ManagerSide.Inbound, port.StatPrefix, routes, null, model.Settings.AccessLogFile));
+        filters.Add(HttpManagers.Make(proxy, ManagerSide.Inbound, port.StatPrefix, routes, null, model.Settings.AccessLog));
         return Node.Map(("filter_chain_match", match), ("filters", Node.List(filters)), ("transport_socket", tls ? TlsShapes.Inbound(isTcp: false, model.Settings.TrustDomain) : null));
     }
 }

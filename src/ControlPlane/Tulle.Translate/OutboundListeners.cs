@@ -8,7 +8,7 @@ internal static class OutboundListeners
 {
     public static IEnumerable<Node> Make(MeshModel model, ProxyView proxy)
     {
-        var log = model.Settings.AccessLogFile;
+        var log = model.Settings.AccessLog;
         yield return Virtual(proxy, log);
         var services = model.Services.Where(s => s.IsVisibleIn(proxy.Namespace)).ToList();
         var httpPorts = services.SelectMany(s => s.Ports).Where(p => p.Protocol is PortProtocol.Http or PortProtocol.Http2).Select(p => p.Port).ToHashSet();
@@ -61,7 +61,7 @@ internal static class OutboundListeners
         return ClusterTranslation.Name(port.Port, "", service.Host);
     }
 
-    private static Node Virtual(ProxyView proxy, string log) => Node.Map(
+    private static Node Virtual(ProxyView proxy, AccessLogSettings log) => Node.Map(
         ("name", "virtualOutbound"),
         ("address", Shapes.Socket("0.0.0.0", 15001)),
         ("filter_chains", Node.List(
@@ -73,14 +73,14 @@ internal static class OutboundListeners
 
     private static Node Named(Node chain, string name) => chain.With("name", name);
 
-    private static Node Chain(ProxyView proxy, string cluster, Node? match, string log, bool withTimeout = false) => Node.Map(
+    private static Node Chain(ProxyView proxy, string cluster, Node? match, AccessLogSettings log, bool withTimeout = false) => Node.Map(
         ("filter_chain_match", match),
         ("filters", Node.List(proxy.HasIstioFilters ? [Shapes.Stats(false), Shapes.TcpProxy(cluster, Shapes.AccessLog(log))] : [Shapes.TcpProxy(cluster, Shapes.AccessLog(log))])),
         ("transport_socket_connect_timeout", withTimeout ? "15s" : null));
 
-    private static Node Passthrough(ProxyView proxy, string log) => Named(Chain(proxy, "PassthroughCluster", Node.Map(), log), "PassthroughFilterChain");
+    private static Node Passthrough(ProxyView proxy, AccessLogSettings log) => Named(Chain(proxy, "PassthroughCluster", Node.Map(), log), "PassthroughFilterChain");
 
-    private static Node Http(string address, int port, string routes, ProxyView proxy, string log, Node fallback) => Listener($"{address}_{port}", address, port,
+    private static Node Http(string address, int port, string routes, ProxyView proxy, AccessLogSettings log, Node fallback) => Listener($"{address}_{port}", address, port,
         [Node.Map(
             ("filter_chain_match", Node.Map(("transport_protocol", "raw_buffer"), ("application_protocols", Shapes.Strings(["http/1.1", "h2c"])))),
             ("filters", Node.List(HttpManagers.Make(proxy, ManagerSide.Outbound, $"outbound_{address}_{port}", null, routes, log))),

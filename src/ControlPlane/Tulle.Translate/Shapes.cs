@@ -1,3 +1,4 @@
+using Tulle.Model;
 using Tulle.Base.Documents;
 
 namespace Tulle.Translate;
@@ -48,6 +49,9 @@ internal static class Shapes
         + "\"%REQ(X-REQUEST-ID)%\" \"%REQ(:AUTHORITY)%\" \"%UPSTREAM_HOST%\" %UPSTREAM_CLUSTER_RAW% %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% "
         + "%REQUESTED_SERVER_NAME% %ROUTE_NAME%\n";
 
-    public static Node? AccessLog(string path) => path.Length == 0 ? null : Node.List(Typed("envoy.access_loggers.file", "envoy.extensions.access_loggers.file.v3.FileAccessLog",
-        ("path", path), ("log_format", Node.Map(("text_format_source", Node.Map(("inline_string", AccessLogFormat)))))));
+    /// <summary>Who is at the other end, both ways: what Istio's default line leaves out.</summary>
+    private const string Identities = " %DOWNSTREAM_PEER_URI_SAN% %UPSTREAM_PEER_URI_SAN%\n";
+
+    public static Node? AccessLog(AccessLogSettings log) => log.Path.Length == 0 ? null : Node.List(Typed("envoy.access_loggers.file", "envoy.extensions.access_loggers.file.v3.FileAccessLog",
+        ("path", log.Path), ("log_format", Node.Map(("text_format_source", Node.Map(("inline_string", log.Format.Length > 0 ? log.Format + "\n" : log.WithIdentities ? AccessLogFormat[..^1] + Identities : AccessLogFormat)))))));
 }

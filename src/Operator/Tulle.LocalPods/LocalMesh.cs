@@ -63,7 +63,7 @@ public sealed class LocalMesh : IAsyncDisposable
     {
         File.Delete(_paths.XdsSocket);
         _control = await _spawner.StartAsync(Path.Combine(_paths.StateFolder, "control.log"),
-            [_paths.ControlProgram, "--files", _folder, "--files", _paths.PodsFolder, "--xds", $"unix:{_paths.XdsSocket}", "--ca", Path.Combine(_paths.StateFolder, "ca"), "--access-log", "/dev/stdout"],
+            [_paths.ControlProgram, "--files", _folder, "--files", _paths.PodsFolder, "--xds", $"unix:{_paths.XdsSocket}", "--ca", Path.Combine(_paths.StateFolder, "ca"), "--access-log", "/dev/stdout", "--access-log-identities"],
             folder: Environment.CurrentDirectory);
         var deadline = Environment.TickCount64 + 20_000;
         while (!await AcceptsAsync(_paths.XdsSocket))
