@@ -64,7 +64,7 @@ public partial class HouseRulesTests
         }
     }
 
-    private static Dictionary<string, List<string>> Table(string text) => Regex.Matches(text, @"^\| `(Tulle\.\w+)` \|[^|]*\| ([^|]*) \|", RegexOptions.Multiline)
+    private static Dictionary<string, List<string>> Table(string text) => Regex.Matches(text, @"^\| `(Tulle\.\w+)` \|[^|]*\|([^|]*)\|", RegexOptions.Multiline)
         .ToDictionary(m => m.Groups[1].Value, m => Regex.Matches(m.Groups[2].Value, @"[A-Z]\w+").Select(n => n.Value).Order(StringComparer.Ordinal).ToList());
 
     private static List<string> References(string project) => Regex.Matches(project, @"ProjectReference Include=""[^""]*/Tulle\.(\w+)\.csproj""").Select(m => m.Groups[1].Value).Order(StringComparer.Ordinal).ToList();

@@ -1,4 +1,3 @@
-using Tulle.Base.Documents;
 using Tulle.Resources;
 
 namespace Tulle.Model;

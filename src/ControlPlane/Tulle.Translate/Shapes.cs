@@ -1,5 +1,5 @@
-using Tulle.Model;
 using Tulle.Base.Documents;
+using Tulle.Model;
 
 namespace Tulle.Translate;
 

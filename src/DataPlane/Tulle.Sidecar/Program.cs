@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using Tulle.Base;
 using Tulle.Base.Documents;
 using Tulle.Native;
 using Tulle.Sidecar;

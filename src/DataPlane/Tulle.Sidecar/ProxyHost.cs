@@ -3,7 +3,6 @@ using Tulle.Base;
 using Tulle.Base.Documents;
 using Tulle.Loop;
 using Tulle.Proxy;
-using Tulle.Snapshot;
 using Tulle.Xds;
 
 namespace Tulle.Sidecar;

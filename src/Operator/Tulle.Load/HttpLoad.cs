@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Net.Http;
 using Tulle.Base.Documents;
 
 namespace Tulle.Load;

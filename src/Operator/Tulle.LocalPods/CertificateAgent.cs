@@ -10,7 +10,6 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.Extensions.Logging;
 using Tulle.Base.Documents;
 using Tulle.Xds;
 
@@ -104,7 +103,9 @@ public sealed class CertificateAgent : IAsyncDisposable
         content.Headers.ContentType = new MediaTypeHeaderValue("application/grpc");
         using var call = new HttpRequestMessage(HttpMethod.Post, "http://tulle-control/istio.v1.auth.IstioCertificateService/CreateCertificate")
         {
-            Content = content, Version = HttpVersion.Version20, VersionPolicy = HttpVersionPolicy.RequestVersionExact,
+            Content = content,
+            Version = HttpVersion.Version20,
+            VersionPolicy = HttpVersionPolicy.RequestVersionExact,
         };
         call.Headers.TE.Add(new TransferCodingWithQualityHeaderValue("trailers"));
         using var response = await _authority.SendAsync(call);

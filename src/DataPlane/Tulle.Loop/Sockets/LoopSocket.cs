@@ -1,6 +1,5 @@
-using Tulle.Native;
-
 using Tulle.Base;
+using Tulle.Native;
 
 namespace Tulle.Loop;
 

@@ -1,8 +1,7 @@
 using System.Buffers.Binary;
+using Tulle.Base;
 using Tulle.Native;
 using Tulle.Wire.Tls;
-
-using Tulle.Base;
 
 namespace Tulle.Loop;
 

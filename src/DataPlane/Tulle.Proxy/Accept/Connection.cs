@@ -1,6 +1,4 @@
 using Tulle.Base;
-using Tulle.Loop;
-using Tulle.Snapshot;
 
 namespace Tulle.Proxy;
 

@@ -1,4 +1,3 @@
-using Tulle.Base;
 using Tulle.Snapshot;
 
 namespace Tulle.Proxy;

@@ -1,5 +1,4 @@
 using Tulle.Base;
-using Tulle.Loop;
 using Tulle.Snapshot;
 using Tulle.Wire;
 using Tulle.Wire.Http1;

@@ -1,6 +1,5 @@
 using Tulle.Base;
 using Tulle.Loop;
-using Tulle.Snapshot;
 using Tulle.Wire;
 using Tulle.Wire.Http1;
 

@@ -1,7 +1,5 @@
 using System.Collections.Concurrent;
 
-using Tulle.Base;
-
 namespace Tulle.Proxy;
 
 /// <summary>

@@ -1,8 +1,6 @@
-using System.Text;
 using Tulle.Base;
 using Tulle.Base.Documents;
 using Tulle.Proxy;
-using Tulle.Xds;
 
 namespace Tulle.Sidecar;
 

@@ -1,4 +1,3 @@
-using System.Text;
 using Tulle.Base.Documents;
 using Tulle.Snapshot;
 

@@ -1,4 +1,3 @@
-using Tulle.Base;
 using Tulle.Base.Documents;
 using Tulle.Xds;
 

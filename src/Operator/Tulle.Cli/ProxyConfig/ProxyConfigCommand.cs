@@ -156,7 +156,7 @@ internal static class ProxyConfigCommand
         for (var i = 0; i < secrets.Count; i++)
         {
             var isTrust = secrets[i].At("secret", "validation_context") is not null;
-            var details = i < described.Count ? (described[i][isTrust ? "ca_cert" : "cert_chain"]?.Items ?? []).FirstOrDefault() : null;
+            var details = i < described.Count ? described[i][isTrust ? "ca_cert" : "cert_chain"]?.Items is [var first, ..] ? first : null : null;
             rows.Add([secrets[i]["name"]?.AsText ?? "", isTrust ? "CA" : "Cert Chain", "ACTIVE", "true", details?["serial_number"]?.AsText ?? "", details?["expiration_time"]?.AsText ?? "", details?["valid_from"]?.AsText ?? ""]);
         }
         Table.Print(format, ["RESOURCE NAME", "TYPE", "STATUS", "VALID CERT", "SERIAL NUMBER", "NOT AFTER", "NOT BEFORE"], rows, Node.List(secrets));

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Runtime.InteropServices;
 using Tulle.Base.Documents;
 using Tulle.Load;
 using Tulle.LocalPods;
