@@ -134,7 +134,40 @@ public sealed class ProxyProgramTests : IDisposable
         }
     }
 
-    [NeedsFact("peers")]
+    /// <summary>The example of the independent server, made to fit: our ports, and no cluster that needs a secret (the example's is no certificate).</summary>
+    private async Task<string> GivenAsync()
+    {
+        var text = await File.ReadAllTextAsync(Path.Combine(Surroundings.Peers, "examples", "basic.yaml"));
+        text = text[..text.IndexOf("\nsecrets:", StringComparison.Ordinal)].Replace("18100", $"{_listen}", StringComparison.Ordinal).Replace("18101", $"{_upstream}", StringComparison.Ordinal);
+        return text[..text.IndexOf("  transport_socket:", StringComparison.Ordinal)] + text[text.IndexOf("routes:", StringComparison.Ordinal)..];
+    }
+
+    private string AdsBootstrap(string type, int port) => $$"""
+        node: { id: stranger, cluster: test }
+        admin: { address: { socket_address: { address: 127.0.0.1, port_value: {{_admin}} } } }
+        dynamic_resources:
+          ads_config: { api_type: {{type}}, transport_api_version: V3, grpc_services: [ { envoy_grpc: { cluster_name: xds } } ] }
+          lds_config: { ads: {}, resource_api_version: V3 }
+          cds_config: { ads: {}, resource_api_version: V3 }
+        static_resources:
+          clusters:
+          - name: xds
+            type: STATIC
+            typed_extension_protocol_options:
+              envoy.extensions.upstreams.http.v3.HttpProtocolOptions: { "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, explicit_http_config: { http2_protocol_options: {} } }
+            load_assignment: { cluster_name: xds, endpoints: [ { lb_endpoints: [ { endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: {{port}} } } } } ] } ] }
+        """;
+
+    private async Task<string> AskAsync(string path) => (await Program.RunAsync("curl", ["-s", "-m", "5", $"http://127.0.0.1:{_listen}{path}"])).Output;
+
+    private async Task<Program> StartAdsAsync(string given, int port)
+    {
+        var server = Program.Start(await Surroundings.PeerAsync("ads"), ["-f", given, "-listen", $"127.0.0.1:{port}"]);
+        await Surroundings.UntilAsync("the xDS server accepts", () => Surroundings.AcceptsAsync(port));
+        return server;
+    }
+
+    [NeedsFact("peers", "curl")]
     public async Task An_independent_xds_server_configures_it()
     {
         await using var upstream = await StartUpstreamAsync();
@@ -142,32 +175,47 @@ public sealed class ProxyProgramTests : IDisposable
         {
             var port = Surroundings.FreePort();
             var given = Path.Combine(_folder, "given.yaml");
-            var text = await File.ReadAllTextAsync(Path.Combine(Surroundings.Peers, "examples", "basic.yaml"));
-            text = text[..text.IndexOf("\nsecrets:", StringComparison.Ordinal)].Replace("18100", $"{_listen}", StringComparison.Ordinal).Replace("18101", $"{_upstream}", StringComparison.Ordinal);
-            // The example's second cluster needs a secret that is no certificate: leave TLS out, this test is about the stream.
-            var from = text.IndexOf("  transport_socket:", StringComparison.Ordinal);
-            text = text[..from] + text[text.IndexOf("routes:", StringComparison.Ordinal)..];
-            await File.WriteAllTextAsync(given, text);
-            await using var server = Program.Start(await Surroundings.PeerAsync("ads"), ["-f", given, "-listen", $"127.0.0.1:{port}"]);
-            await Surroundings.UntilAsync("the xDS server accepts", () => Surroundings.AcceptsAsync(port));
-            await using var proxy = await StartProxyAsync($$"""
-                node: { id: stranger, cluster: test }
-                admin: { address: { socket_address: { address: 127.0.0.1, port_value: {{_admin}} } } }
-                dynamic_resources:
-                  ads_config: { api_type: {{type}}, transport_api_version: V3, grpc_services: [ { envoy_grpc: { cluster_name: xds } } ] }
-                  lds_config: { ads: {}, resource_api_version: V3 }
-                  cds_config: { ads: {}, resource_api_version: V3 }
-                static_resources:
-                  clusters:
-                  - name: xds
-                    type: STATIC
-                    typed_extension_protocol_options:
-                      envoy.extensions.upstreams.http.v3.HttpProtocolOptions: { "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, explicit_http_config: { http2_protocol_options: {} } }
-                    load_assignment: { cluster_name: xds, endpoints: [ { lb_endpoints: [ { endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: {{port}} } } } } ] } ] }
-                """);
-            var answer = await Program.RunAsync("curl", ["-s", "-m", "5", $"http://127.0.0.1:{_listen}/hello"]);
-            Assert.Contains("\"path\":\"/hello\"", answer.Output, StringComparison.Ordinal);
+            await File.WriteAllTextAsync(given, await GivenAsync());
+            await using var server = await StartAdsAsync(given, port);
+            await using var proxy = await StartProxyAsync(AdsBootstrap(type, port));
+            Assert.Contains("\"path\":\"/hello\"", await AskAsync("/hello"), StringComparison.Ordinal);
             Assert.DoesNotContain("\"nack\"", server.Output + server.Errors, StringComparison.OrdinalIgnoreCase);
+        }
+    }
+
+    [NeedsFact("peers", "curl")]
+    public async Task A_bad_resource_is_refused_by_name_and_the_stream_survives_its_server()
+    {
+        await using var upstream = await StartUpstreamAsync();
+        foreach (var type in new[] { "GRPC", "DELTA_GRPC" })
+        {
+            var port = Surroundings.FreePort();
+            var given = Path.Combine(_folder, "given.yaml");
+            var text = await GivenAsync();
+            await File.WriteAllTextAsync(given, text);
+            var server = await StartAdsAsync(given, port);
+            await using var proxy = await StartProxyAsync(AdsBootstrap(type, port));
+
+            // One cluster that we cannot honour beside a good new one: only the bad one is refused, by name.
+            var more = text.Replace("clusters:\n", $$"""
+                clusters:
+                - { name: ring, type: STATIC, connect_timeout: 1s, lb_policy: MAGLEV, load_assignment: { cluster_name: ring } }
+                - { name: fresh, type: STATIC, connect_timeout: 1s, load_assignment: { cluster_name: fresh, endpoints: [ { lb_endpoints: [ { endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: {{_upstream}} } } } } ] } ] } }
+
+                """, StringComparison.Ordinal);
+            Assert.NotEqual(text, more);
+            await File.WriteAllTextAsync(given, more);
+            await Surroundings.UntilAsync($"the server hears of the refused cluster ({type})", () => Task.FromResult((server.Output + server.Errors).Split('\n').Any(l => l.Contains("nack", StringComparison.OrdinalIgnoreCase) && l.Contains("ring", StringComparison.Ordinal))));
+            await Surroundings.UntilAsync("the good cluster is there", async () => (await Program.RunAsync("curl", ["-s", "-m", "3", $"http://127.0.0.1:{_admin}/clusters"])).Output.Contains("fresh::", StringComparison.Ordinal));
+            Assert.Contains("\"path\":\"/hello\"", await AskAsync("/hello"), StringComparison.Ordinal);
+
+            // The server dies: traffic goes on. It comes back with a change: the change takes effect.
+            await server.SignalAsync("KILL");
+            await server.DisposeAsync();
+            Assert.Contains("\"path\":\"/still\"", await AskAsync("/still"), StringComparison.Ordinal);
+            await File.WriteAllTextAsync(given, text.Replace("{ match: { prefix: \"/b\" }, route: { cluster: b } }", "{ match: { prefix: \"/b\" }, direct_response: { status: 418 } }", StringComparison.Ordinal));
+            await using var next = await StartAdsAsync(given, port);
+            await Surroundings.UntilAsync("the new route is in force", async () => (await Program.RunAsync("curl", ["-s", "-m", "3", "-o", "/dev/null", "-w", "%{http_code}", $"http://127.0.0.1:{_listen}/b"])).Output.Trim() == "418", 40);
         }
     }
 
