@@ -112,6 +112,24 @@ public sealed class ProxyProgramTests : IDisposable
         Assert.Equal("0", after.Output.Trim());
     }
 
+    /// <summary>The head was fine and went on; what follows is no chunk: the client hears 400 or a closed connection, and the connection serves nothing more.</summary>
+    [NeedsFact]
+    public async Task A_broken_chunk_ends_the_connection()
+    {
+        await using var upstream = await StartUpstreamAsync();
+        await using var proxy = await StartProxyAsync(Bootstrap());
+        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { ReceiveTimeout = 5000 };
+        await socket.ConnectAsync("127.0.0.1", _listen);
+        await socket.SendAsync(Encoding.ASCII.GetBytes("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nGET /hidden HTTP/1.1\r\nHost: a\r\n\r\n"));
+        var heard = new StringBuilder();
+        var buffer = new byte[4096];
+        int count;
+        while ((count = socket.Receive(buffer)) > 0)
+            heard.Append(Encoding.Latin1.GetString(buffer, 0, count));
+        Assert.Matches("^(HTTP/1.1 400|$)", heard.ToString());
+        Assert.DoesNotContain("/hidden", heard.ToString(), StringComparison.Ordinal);
+    }
+
     [NeedsFact("openssl", "curl")]
     public async Task Tls_is_spoken_with_openssl_and_curl()
     {

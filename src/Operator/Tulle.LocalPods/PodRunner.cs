@@ -272,10 +272,14 @@ internal sealed class PodRunner(LocalPod pod, int index, MeshPaths paths, PodNet
         }
         KillContainers(15);
         await WaitForAsync(() => Pod.Containers.TrueForAll(p => p.HasExited), grace);
+        // Who ignores SIGTERM for its whole grace period is ended as a kubelet would end it.
+        KillContainers(9);
         if (Pod.Proxy is { HasExited: false } proxy)
         {
             _ = Libc.Kill(proxy.Id, 15);
             await WaitForAsync(() => proxy.HasExited, 2000);
+            if (!proxy.HasExited)
+                _ = Libc.Kill(proxy.Id, 9);
         }
         await _stop.CancelAsync();
         await PodNetwork.RemoveAsync(Pod.NetworkNamespace);
