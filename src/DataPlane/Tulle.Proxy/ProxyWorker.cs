@@ -62,10 +62,12 @@ public sealed class ProxyWorker
 
     private void ApplyClusters(ProxySnapshot snapshot)
     {
-        foreach (var gone in _clusters.Keys.Where(name => !snapshot.Clusters.ContainsKey(name)).ToList())
+        foreach (var (name, gone) in _clusters)
         {
-            _clusters[gone].Close();
-            _clusters.Remove(gone);
+            if (snapshot.Clusters.ContainsKey(name))
+                continue;
+            gone.Close();
+            _clusters.Remove(name);
         }
         foreach (var (name, config) in snapshot.Clusters)
         {
@@ -109,20 +111,24 @@ public sealed class ProxyWorker
                 checker.Start();
             }
         }
-        foreach (var gone in _checkers.Keys.Where(k => !wanted.Contains(k)).ToList())
+        foreach (var (key, gone) in _checkers)
         {
-            _checkers[gone].Stop();
-            _checkers.Remove(gone);
+            if (wanted.Contains(key))
+                continue;
+            gone.Stop();
+            _checkers.Remove(key);
         }
     }
 
     private void ApplyListeners(ProxySnapshot snapshot, IReadOnlyDictionary<string, int> descriptors)
     {
         var wanted = snapshot.Listeners.ToDictionary(l => l.Name, StringComparer.Ordinal);
-        foreach (var gone in _listeners.Values.Where(l => !wanted.ContainsKey(l.Name)).ToList())
+        foreach (var (name, gone) in _listeners)
         {
+            if (wanted.ContainsKey(name))
+                continue;
             gone.Remove();
-            _listeners.Remove(gone.Name);
+            _listeners.Remove(name);
         }
         foreach (var config in snapshot.Listeners)
         {

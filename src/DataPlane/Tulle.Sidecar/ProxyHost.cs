@@ -323,9 +323,14 @@ internal sealed class ProxyHost : IDisposable
     {
         var snapshot = Store.Rebuild();
         var ok = true;
-        var opened = Workers.Select(_ => new Dictionary<string, int>(StringComparer.Ordinal)).ToList();
-        foreach (var gone in _bound.Keys.Where(n => snapshot.Listeners.All(l => l.Name != n)).ToList())
-            _bound.Remove(gone);
+        var opened = new Dictionary<string, int>[Workers.Count];
+        for (var i = 0; i < opened.Length; i++)
+            opened[i] = new Dictionary<string, int>(StringComparer.Ordinal);
+        foreach (var (name, _) in _bound)
+        {
+            if (!snapshot.Listeners.Any(l => l.Name == name))
+                _bound.Remove(name);
+        }
         foreach (var listener in snapshot.Listeners)
         {
             if (!listener.BindToPort || IsDraining)

@@ -73,15 +73,46 @@ public readonly struct Address : IEquatable<Address>
     public static bool TryParseIp(string text, int port, out Address address)
     {
         address = default;
-        if (!IPAddress.TryParse(text, out var ip))
-            return false;
-        // IPAddress accepts "1" and "010.0.0.1"; an address in a configuration is written in full.
-        if (ip.AddressFamily == AddressFamily.InterNetwork && text.Count(c => c == '.') != 3)
+        if (TryParseV4(text, out var v4))
+        {
+            address = V4(v4, port);
+            return true;
+        }
+        // What is left must be IPv6: IPAddress also accepts "1" and "010.0.0.1", but an address in a configuration is written in full.
+        if (!text.Contains(':') || !IPAddress.TryParse(text, out var ip))
             return false;
         Span<byte> bytes = stackalloc byte[16];
         ip.TryWriteBytes(bytes, out var written);
         address = FromBytes(bytes[..written], port);
         return true;
+    }
+
+    /// <summary>Four decimal numbers of 0 to 255 without leading zeros.</summary>
+    private static bool TryParseV4(string text, out uint value)
+    {
+        value = 0;
+        int dots = 0, digits = 0;
+        uint part = 0;
+        foreach (var letter in text)
+        {
+            if (letter == '.' && digits > 0 && dots < 3)
+            {
+                value = value << 8 | part;
+                (part, digits) = (0, 0);
+                dots++;
+            }
+            else if (char.IsAsciiDigit(letter) && (digits == 0 || part != 0) && part * 10 + (letter - '0') <= 255)
+            {
+                part = part * 10 + (uint)(letter - '0');
+                digits++;
+            }
+            else
+            {
+                return false;
+            }
+        }
+        value = value << 8 | part;
+        return dots == 3 && digits > 0;
     }
 
     /// <summary>Whether both IPs share the first bits.</summary>

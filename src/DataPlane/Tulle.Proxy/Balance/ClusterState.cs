@@ -57,8 +57,10 @@ public sealed class ClusterState
             }
             ordered.Add(host);
         }
-        foreach (var (address, host) in _byAddress.Where(p => !kept.Contains(p.Key)).ToList())
+        foreach (var (address, host) in _byAddress)
         {
+            if (kept.Contains(address))
+                continue;
             _byAddress.Remove(address);
             host.IsRemoved = true;
             host.CloseIdle();
@@ -146,8 +148,10 @@ public sealed class ClusterState
         // Bounded: destinations without connections are dropped when the table grows.
         if (_byAddress.Count >= 4096)
         {
-            foreach (var (unused, idle) in _byAddress.Where(p => p.Value.Connections == 0).ToList())
+            foreach (var (unused, idle) in _byAddress)
             {
+                if (idle.Connections > 0)
+                    continue;
                 idle.IsRemoved = true;
                 _byAddress.Remove(unused);
             }

@@ -25,8 +25,20 @@ internal sealed class HostSet
     {
         _config = config;
         Count = hosts.Count;
-        _levels = hosts.GroupBy(h => h.Config.Priority).OrderBy(g => g.Key)
-            .Select(g => new Level { All = g.ToArray(), HasWeights = g.Any(h => h.Config.Weight != g.First().Config.Weight) }).ToArray();
+        // Plain loops: grouping and ordering would be compiled just in time before the first request.
+        var levels = new SortedList<int, List<HostState>>();
+        foreach (var host in hosts)
+        {
+            if (!levels.TryGetValue(host.Config.Priority, out var level))
+                levels[host.Config.Priority] = level = [];
+            level.Add(host);
+        }
+        _levels = new Level[levels.Count];
+        for (var i = 0; i < _levels.Length; i++)
+        {
+            var all = levels.Values[i].ToArray();
+            _levels[i] = new Level { All = all, HasWeights = Array.Exists(all, h => h.Config.Weight != all[0].Config.Weight) };
+        }
         Refresh();
     }
 

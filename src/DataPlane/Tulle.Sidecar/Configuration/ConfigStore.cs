@@ -256,8 +256,11 @@ internal sealed class ConfigStore(Bootstrap bootstrap, StatsStore stats)
         RefreshSecrets(_clusters, XdsTypes.Cluster);
         RefreshSecrets(_listeners, XdsTypes.Listener);
         var warming = false;
-        foreach (var gone in _activeClusters.Keys.Where(n => !_clusters.ContainsKey(n)).ToList())
-            _activeClusters.Remove(gone);
+        foreach (var (name, _) in _activeClusters)
+        {
+            if (!_clusters.ContainsKey(name))
+                _activeClusters.Remove(name);
+        }
         foreach (var (name, entry) in _clusters)
         {
             var cluster = (ConvertedCluster)entry.Converted!;
@@ -268,8 +271,11 @@ internal sealed class ConfigStore(Bootstrap bootstrap, StatsStore stats)
             else
                 warming = true;
         }
-        foreach (var gone in _activeListeners.Keys.Where(n => !_listeners.ContainsKey(n)).ToList())
-            _activeListeners.Remove(gone);
+        foreach (var (name, _) in _activeListeners)
+        {
+            if (!_listeners.ContainsKey(name))
+                _activeListeners.Remove(name);
+        }
         foreach (var (name, entry) in _listeners)
         {
             var listener = (ConvertedListener)entry.Converted!;
@@ -310,8 +316,7 @@ internal sealed class ConfigStore(Bootstrap bootstrap, StatsStore stats)
     }
 
     /// <summary>Clusters whose endpoints come from DNS.</summary>
-    public IEnumerable<(ClusterConfig Config, LoadAssignmentConfig? Inline)> DnsClusters => _clusters.Values.Select(e => (ConvertedCluster)e.Converted!)
-        .Where(c => c.Config.DnsTargets.Count > 0).Select(c => (c.Config, c.Inline));
+    public IEnumerable<ConvertedCluster> DnsClusters => _clusters.Values.Select(e => (ConvertedCluster)e.Converted!).Where(c => c.Config.DnsTargets.Count > 0);
 
     /// <summary>The static cluster that a gRPC source uses.</summary>
     public Node? StaticCluster(string name) => Bootstrap.StaticClusters.FirstOrDefault(c => c["name"]?.AsText == name);

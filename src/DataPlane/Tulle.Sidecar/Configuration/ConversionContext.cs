@@ -192,14 +192,7 @@ internal sealed class ConversionContext(string subject, Func<string, SecretConfi
         return null;
     }
 
-    public static ulong Hash(Node node)
-    {
-        var bytes = NodeJson.WriteUtf8(node);
-        ulong hash = 14695981039346656037;
-        foreach (var value in bytes)
-            hash = (hash ^ value) * 1099511628211;
-        return hash == 0 ? 1 : hash;
-    }
+    public static ulong Hash(Node node) => node.ContentHash() is var hash and not 0 ? hash : 1;
 
     public static ulong Hash(params ReadOnlySpan<byte[]> parts)
     {

@@ -10,21 +10,23 @@ internal sealed class DnsResolver(Action<Action> post, Action<string, LoadAssign
 {
     private readonly Dictionary<string, CancellationTokenSource> _running = new(StringComparer.Ordinal);
 
-    public void Update(IEnumerable<(ClusterConfig Config, LoadAssignmentConfig? Inline)> clusters)
+    public void Update(IEnumerable<ConvertedCluster> clusters)
     {
         var wanted = clusters.ToDictionary(c => $"{c.Config.Name}#{c.Config.ContentHash}", StringComparer.Ordinal);
-        foreach (var gone in _running.Keys.Where(k => !wanted.ContainsKey(k)).ToList())
+        foreach (var (key, gone) in _running)
         {
-            _running[gone].Cancel();
-            _running.Remove(gone);
+            if (wanted.ContainsKey(key))
+                continue;
+            gone.Cancel();
+            _running.Remove(key);
         }
-        foreach (var (key, (config, inline)) in wanted)
+        foreach (var (key, cluster) in wanted)
         {
             if (_running.ContainsKey(key))
                 continue;
             var stop = new CancellationTokenSource();
             _running[key] = stop;
-            _ = Task.Run(() => ResolveAsync(config, inline, stop.Token));
+            _ = Task.Run(() => ResolveAsync(cluster.Config, cluster.Inline, stop.Token));
         }
     }
 

@@ -152,7 +152,55 @@ public sealed class Node
     }
 
     /// <summary>A copy of this map without a field.</summary>
-    public Node Without(string name) => Map(Fields.Where(f => f.Key != name).ToList(), Position);
+    public Node Without(string name)
+    {
+        var fields = new List<KeyValuePair<string, Node>>(Fields.Count);
+        foreach (var field in Fields)
+        {
+            if (field.Key != name)
+                fields.Add(field);
+        }
+        return Map(fields, Position);
+    }
+
+    /// <summary>A hash (FNV-1a, 64 bits) of the content as written: kinds, names, values and their order; positions do not count. The same in every process.</summary>
+    public ulong ContentHash() => Hash(14695981039346656037, this);
+
+    private static ulong Hash(ulong hash, Node node)
+    {
+        hash = Mix(hash, (byte)node.Kind);
+        switch (node._value)
+        {
+            case string text:
+                return Mix(hash, text);
+            case List<Node> items:
+                foreach (var item in items)
+                    hash = Hash(hash, item);
+                return Mix(hash, (ulong)items.Count);
+            case List<KeyValuePair<string, Node>> fields:
+                foreach (var field in fields)
+                    hash = Hash(Mix(hash, field.Key), field.Value);
+                return Mix(hash, (ulong)fields.Count);
+            default:
+                return Mix(hash, (ulong)node._integer);
+        }
+    }
+
+    private static ulong Mix(ulong hash, string text)
+    {
+        foreach (var letter in text)
+            hash = (hash ^ letter) * FnvPrime;
+        return Mix(hash, (ulong)text.Length);
+    }
+
+    private static ulong Mix(ulong hash, ulong value)
+    {
+        for (var shift = 0; shift < 64; shift += 8)
+            hash = (hash ^ (byte)(value >> shift)) * FnvPrime;
+        return hash;
+    }
+
+    private const ulong FnvPrime = 1099511628211;
 
     /// <summary>Same content; the order of map fields and the positions do not count.</summary>
     public bool DeepEquals(Node? other)
