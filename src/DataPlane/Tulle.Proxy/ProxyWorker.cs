@@ -37,6 +37,8 @@ public sealed class ProxyWorker
 
     public IstioMetrics Metrics { get; }
 
+    internal ExchangePool Exchanges { get; } = new();
+
     /// <summary>Draining for good: every answer says Connection: close.</summary>
     public bool IsDraining { get; private set; }
 

@@ -20,9 +20,12 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
     private readonly Action? _releaseLimit;
     private readonly HttpStats _stats;
     private readonly ListenerHttpStats _listenerStats;
-    private readonly HttpHead _request = new();
-    private readonly HttpHead _response = new();
-    private readonly RequestRecord _record = new();
+
+    // Rented together with the first buffer of a request, returned with it: null only while the connection is idle.
+    private ExchangeMemory? _exchange;
+    private HttpHead _request = null!;
+    private HttpHead _response = null!;
+    private RequestRecord _record = null!;
 
     // Received from downstream: [_inStart, _inEnd) is not used up; the head of the current request lies before _bodyBase.
     private byte[]? _in;
@@ -63,8 +66,6 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
         _stats.ConnectionTotal.Add(LoopIndex);
         _stats.ConnectionActive.Add(LoopIndex);
         _lastActivityMs = Now;
-        FillRecord(_record);
-        _record.Peer = _down.Peer;
         RunAsync();
     }
 
@@ -188,6 +189,10 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
         {
             _in = Worker.Loop.Buffers.Rent(BufferPool.Small);
             _inStart = _inEnd = 0;
+            _exchange ??= Worker.Exchanges.Rent();
+            _request = _exchange.Request;
+            _response = _exchange.Response;
+            _record = _exchange.Record;
             return true;
         }
         if (_inEnd < _in.Length)
@@ -219,6 +224,10 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
         Worker.Loop.Buffers.Return(_in);
         _in = null;
         _inStart = _inEnd = _bodyBase = 0;
+        Worker.Exchanges.Return(_exchange!);
+        _exchange = null;
+        _request = _response = null!;
+        _record = null!;
     }
 
     private void ArmForHead(bool isIdle)
@@ -276,8 +285,8 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
         _stats.RequestActive.Add(LoopIndex);
         _record.Reset();
         _record.StartMicros = Worker.Loop.Kernel.WallMicros;
-        _record.DownstreamRemote = Facts.Remote;
-        _record.DownstreamLocal = Facts.Local;
+        FillRecord(_record);
+        _record.Peer = _down.Peer;
         _record.Request = _request;
         _record.Protocol = _request.MinorVersion == 0 ? "HTTP/1.0" : "HTTP/1.1";
         _lastActivityMs = Now;

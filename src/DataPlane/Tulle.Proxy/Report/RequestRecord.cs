@@ -55,4 +55,13 @@ public sealed class RequestRecord
         UpstreamPeer = null;
         Response = null;
     }
+
+    /// <summary>Lets go of what belongs to the connection too, so that a pooled record keeps nothing alive.</summary>
+    public void Forget()
+    {
+        Reset();
+        Peer = null;
+        Request = null;
+        ServerName = ChainName = LocalIdentity = "";
+    }
 }
