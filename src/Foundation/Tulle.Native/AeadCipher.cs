@@ -13,6 +13,11 @@ public sealed unsafe class AeadCipher : IDisposable
     public const int TagBytes = 16;
     public const int NonceBytes = 12;
 
+    // Fetched once: the ciphers that OpenSSL names by function are looked up in its providers at every use.
+    private static readonly nint s_aes128 = OpenSsl.EVP_CIPHER_fetch(0, "AES-128-GCM", null);
+    private static readonly nint s_aes256 = OpenSsl.EVP_CIPHER_fetch(0, "AES-256-GCM", null);
+    private static readonly nint s_chaCha = OpenSsl.EVP_CIPHER_fetch(0, "ChaCha20-Poly1305", null);
+
     private readonly int _encrypt;
     private nint _context;
 
@@ -23,9 +28,9 @@ public sealed unsafe class AeadCipher : IDisposable
         _context = OpenSsl.EVP_CIPHER_CTX_new();
         var cipher = kind switch
         {
-            AeadKind.Aes128Gcm => OpenSsl.EVP_aes_128_gcm(),
-            AeadKind.Aes256Gcm => OpenSsl.EVP_aes_256_gcm(),
-            _ => OpenSsl.EVP_chacha20_poly1305(),
+            AeadKind.Aes128Gcm => s_aes128,
+            AeadKind.Aes256Gcm => s_aes256,
+            _ => s_chaCha,
         };
         if (key.Length != KeyBytes(kind) || OpenSsl.EVP_CipherInit_ex(_context, cipher, 0, key, default, _encrypt) != 1)
             throw new InvalidOperationException($"libcrypto refused a {kind} key of {key.Length} bytes: {OpenSsl.TakeError()}");

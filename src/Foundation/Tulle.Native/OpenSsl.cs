@@ -91,9 +91,7 @@ public static unsafe partial class OpenSsl
 
     [LibraryImport(Crypto)] public static partial nint EVP_CIPHER_CTX_new();
     [LibraryImport(Crypto)] public static partial void EVP_CIPHER_CTX_free(nint context);
-    [LibraryImport(Crypto)] public static partial nint EVP_aes_128_gcm();
-    [LibraryImport(Crypto)] public static partial nint EVP_aes_256_gcm();
-    [LibraryImport(Crypto)] public static partial nint EVP_chacha20_poly1305();
+    [LibraryImport(Crypto, StringMarshalling = StringMarshalling.Utf8)] public static partial nint EVP_CIPHER_fetch(nint library, string name, string? properties);
     [LibraryImport(Crypto)] public static partial int EVP_CipherInit_ex(nint context, nint cipher, nint engine, ReadOnlySpan<byte> key, ReadOnlySpan<byte> iv, int encrypt);
     [LibraryImport(Crypto)] public static partial int EVP_CipherUpdate(nint context, byte* output, int* written, byte* input, int length);
     [LibraryImport(Crypto)] public static partial int EVP_CipherFinal_ex(nint context, byte* output, int* written);

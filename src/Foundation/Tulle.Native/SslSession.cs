@@ -168,7 +168,7 @@ public sealed class SslSession : IDisposable
             ServerSecret = LastHex(line);
     }
 
-    private static byte[] LastHex(ReadOnlySpan<byte> line) => Convert.FromHexString(System.Text.Encoding.ASCII.GetString(line[(line.LastIndexOf((byte)' ') + 1)..]));
+    private static byte[] LastHex(ReadOnlySpan<byte> line) => Convert.FromHexString(line[(line.LastIndexOf((byte)' ') + 1)..]);
 
     public void Dispose()
     {

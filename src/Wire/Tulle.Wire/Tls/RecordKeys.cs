@@ -31,14 +31,22 @@ public static class RecordKeys
     private static void Expand(HashAlgorithmName hash, ReadOnlySpan<byte> secret, ReadOnlySpan<byte> label, Span<byte> output)
     {
         // HkdfLabel: uint16 length, opaque label<7..255> = "tls13 " + Label, opaque context<0..255> = empty
-        Span<byte> info = stackalloc byte[32];
+        Span<byte> info = stackalloc byte[33];
         info[0] = 0;
         info[1] = (byte)output.Length;
         info[2] = (byte)(6 + label.Length);
         "tls13 "u8.CopyTo(info[3..]);
         label.CopyTo(info[9..]);
         info[9 + label.Length] = 0;
-        HKDF.Expand(hash, secret, output, info[..(10 + label.Length)]);
+        // HKDF-Expand (RFC 5869 section 2.3) with one block, T(1) = HMAC(secret, info | 0x01): no output here is longer than the hash.
+        info[10 + label.Length] = 1;
+        info = info[..(11 + label.Length)];
+        Span<byte> block = stackalloc byte[HMACSHA384.HashSizeInBytes];
+        if (hash == HashAlgorithmName.SHA384)
+            HMACSHA384.HashData(secret, info, block);
+        else
+            HMACSHA256.HashData(secret, info, block);
+        block[..output.Length].CopyTo(output);
     }
 
     /// <summary>Takes one line of a key log ("LABEL client_random secret") apart.</summary>
