@@ -79,9 +79,15 @@ public abstract class TlsConfig
 public sealed class TlsServerConfig : TlsConfig
 {
     public bool RequireClientCertificate { get; init; }
+
+    /// <summary>Clients get tickets and may resume. Default true. Source: Envoy disable_stateless_session_resumption.</summary>
+    public bool Resumption { get; init; } = true;
 }
 
 public sealed class TlsClientConfig : TlsConfig
 {
     public string ServerName { get; init; } = "";
+
+    /// <summary>A session is kept for the next connection. Default true. Source: Envoy max_session_keys, 1; 0 turns it off.</summary>
+    public bool Resumption { get; init; } = true;
 }

@@ -49,6 +49,7 @@ public static unsafe partial class OpenSsl
     [LibraryImport(Ssl)] public static partial int SSL_write(nint ssl, ReadOnlySpan<byte> buffer, int count);
     [LibraryImport(Ssl)] public static partial int SSL_pending(nint ssl);
     [LibraryImport(Ssl)] public static partial int SSL_shutdown(nint ssl);
+    [LibraryImport(Ssl)] public static partial void SSL_set_shutdown(nint ssl, int mode);
     [LibraryImport(Ssl)] public static partial void SSL_get0_alpn_selected(nint ssl, out nint data, out uint length);
     [LibraryImport(Ssl)] public static partial int SSL_set_alpn_protos(nint ssl, ReadOnlySpan<byte> protocols, uint length);
     [LibraryImport(Ssl)] public static partial int SSL_version(nint ssl);

@@ -55,6 +55,8 @@ public sealed unsafe class SslContext
         OpenSsl.SSL_CTX_ctrl(Handle, OpenSsl.SSL_CTRL_SET_SESS_CACHE_MODE, 0, 0);
         OpenSsl.SSL_CTX_ctrl(Handle, OpenSsl.SSL_CTRL_MODE, 0x10 | 0x2 | 0x1, 0);
         OpenSsl.SSL_CTX_ctrl_text(Handle, OpenSsl.SSL_CTRL_SET_GROUPS_LIST, 0, options.Curves.Length > 0 ? options.Curves : "P-256:X25519:P-384");
+        // AES-128 first, as BoringSSL orders them where the processor has AES: a quarter cheaper per byte than libssl's first choice.
+        OpenSsl.SSL_CTX_set_ciphersuites(Handle, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256");
         if (options.Ciphers.Length > 0)
             OpenSsl.SSL_CTX_set_cipher_list(Handle, options.Ciphers);
         if (options.SessionContextId.Length > 0)

@@ -173,7 +173,11 @@ public sealed class SslSession : IDisposable
     public void Dispose()
     {
         if (_ssl != 0)
+        {
+            // Otherwise libssl takes the connection for broken and marks its session, which may be kept for the next one, as not resumable.
+            OpenSsl.SSL_set_shutdown(_ssl, 3);
             OpenSsl.SSL_free(_ssl);
+        }
         _ssl = 0;
         GC.KeepAlive(_context);
     }

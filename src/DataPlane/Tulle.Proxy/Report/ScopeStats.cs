@@ -103,6 +103,7 @@ public sealed class ClusterStats
         EjectionsDetected5xx = C("outlier_detection.ejections_detected_consecutive_5xx");
         EjectionsEnforcedTotal = C("outlier_detection.ejections_enforced_total");
         TlsHandshake = C("ssl.handshake");
+        TlsReused = C("ssl.session_reused");
         TlsFail = C("ssl.connection_error");
         RequestClass = [C("upstream_rq_1xx"), C("upstream_rq_2xx"), C("upstream_rq_3xx"), C("upstream_rq_4xx"), C("upstream_rq_5xx")];
     }
@@ -144,6 +145,7 @@ public sealed class ClusterStats
     public Stat EjectionsDetected5xx { get; }
     public Stat EjectionsEnforcedTotal { get; }
     public Stat TlsHandshake { get; }
+    public Stat TlsReused { get; }
     public Stat TlsFail { get; }
     public Stat[] RequestClass { get; }
 
@@ -169,6 +171,7 @@ public sealed class ListenerStats
         NoFilterChain = C("no_filter_chain_match");
         FiltersTimeout = C("downstream_pre_cx_timeout");
         TlsHandshake = C("ssl.handshake");
+        TlsReused = C("ssl.session_reused");
         TlsConnectionError = C("ssl.connection_error");
         TlsVerifyFailed = C("ssl.fail_verify_san");
     }
@@ -180,6 +183,7 @@ public sealed class ListenerStats
     public Stat NoFilterChain { get; }
     public Stat FiltersTimeout { get; }
     public Stat TlsHandshake { get; }
+    public Stat TlsReused { get; }
     public Stat TlsConnectionError { get; }
     public Stat TlsVerifyFailed { get; }
 }

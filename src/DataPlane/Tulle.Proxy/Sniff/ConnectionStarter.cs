@@ -311,6 +311,8 @@ internal sealed class ConnectionStarter : Connection
             return false;
         }
         _target.Stats.TlsHandshake.Add(loop);
+        if (tls.Peer!.IsResumed)
+            _target.Stats.TlsReused.Add(loop);
         if (Facts.ServerName.Length == 0)
             Facts.ServerName = tls.Peer!.ServerName;
         return true;

@@ -23,14 +23,14 @@ public sealed class TlsContexts(int loops)
     private readonly ConditionalWeakTable<IReadOnlyList<string>, byte[]> _alpn = [];
 
     /// <exception cref="InvalidOperationException">OpenSSL refuses the certificate or a setting.</exception>
-    public TlsContext Server(TlsServerConfig config) => _servers.GetValue(config, c => Make(c, isServer: true, c.RequireClientCertificate, c.Trust is null ? Tickets : Tickets));
+    public TlsContext Server(TlsServerConfig config) => _servers.GetValue(config, c => Make(c, isServer: true, c.RequireClientCertificate, c.Resumption ? Tickets : 0));
 
     public TlsContext Client(TlsClientConfig config) => Entry(config).Context;
 
-    /// <summary>The ticket store of a loop for a client configuration: bound to certificate, trust and names, because it lives and dies with them.</summary>
-    public TlsResumption Resumption(int loop, TlsClientConfig config) => Entry(config).Resumption[loop];
+    /// <summary>The ticket store of a loop for a client configuration, null when it shall not resume: bound to certificate, trust and names, because it lives and dies with them.</summary>
+    public TlsResumption? Resumption(int loop, TlsClientConfig config) => config.Resumption ? Entry(config).Resumption[loop] : null;
 
-    private ClientEntry Entry(TlsClientConfig config) => _clients.GetValue(config, c => new ClientEntry(Make(c, isServer: false, true, Tickets), loops));
+    private ClientEntry Entry(TlsClientConfig config) => _clients.GetValue(config, c => new ClientEntry(Make(c, isServer: false, true, c.Resumption ? Tickets : 0), loops));
 
     public byte[] AlpnWire(TlsClientConfig config, IReadOnlyList<string> choice) =>
         _alpn.GetValue(choice.Count > 0 ? choice : config.Alpn, static protocols => TlsContext.AlpnWire(protocols));

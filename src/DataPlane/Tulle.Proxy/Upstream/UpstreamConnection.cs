@@ -123,6 +123,8 @@ public sealed class UpstreamConnection : ISocketOwner
             return Fail(FailureReason.TlsFailed, -result, $"TLS_error: {tls.Error}");
         }
         Host.Cluster.Stats.TlsHandshake.Add(_worker.Loop.Index);
+        if (tls.Peer!.IsResumed)
+            Host.Cluster.Stats.TlsReused.Add(_worker.Loop.Index);
         if (PeerNames.Accepts(_tls!, tls.Peer) is { } refusal)
         {
             Host.Cluster.Stats.TlsFail.Add(_worker.Loop.Index);

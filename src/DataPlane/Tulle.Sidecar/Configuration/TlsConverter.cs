@@ -22,13 +22,15 @@ internal static class TlsConverter
             return null;
         }
         var tls = context.Reader(node, socket.PathOf("typed_config"));
-        tls.Accept("allow_renegotiation", "max_session_keys", "enforce_rsa_key_usage");
+        tls.Accept("allow_renegotiation", "enforce_rsa_key_usage");
+        var resumption = tls.IntegerOr("max_session_keys", 1, 0) > 0;
         var serverName = tls.Text("sni", "");
         var parts = Common(tls.Child("common_tls_context"), context);
         tls.Done("is not supported by this proxy");
         return new TlsClientConfig
         {
             ServerName = serverName,
+            Resumption = resumption,
             Certificates = parts.Certificates,
             Trust = parts.Trust,
             Sans = parts.Sans,
@@ -36,7 +38,7 @@ internal static class TlsConverter
             MinVersion = parts.Min,
             MaxVersion = parts.Max,
             Ciphers = parts.Ciphers,
-            ContentHash = parts.Hash ^ ConversionContext.Hash(Encoding.UTF8.GetBytes(serverName)),
+            ContentHash = parts.Hash ^ ConversionContext.Hash(Encoding.UTF8.GetBytes($"{serverName}|{resumption}")),
         };
     }
 
@@ -53,10 +55,11 @@ internal static class TlsConverter
             return null;
         }
         var tls = context.Reader(node, socket.PathOf("typed_config"));
-        tls.Accept("session_timeout", "session_ticket_keys", "disable_stateless_session_resumption", "disable_stateful_session_resumption", "full_scan_certs_on_sni_mismatch", "prefer_client_ciphers");
+        tls.Accept("session_timeout", "session_ticket_keys", "disable_stateful_session_resumption", "full_scan_certs_on_sni_mismatch", "prefer_client_ciphers");
         if (tls.Bool("require_sni", false) || tls.Text("ocsp_staple_policy") is not (null or "LENIENT_STAPLING"))
             tls.Fail("", "require_sni and OCSP stapling policies are not supported");
         var require = tls.Bool("require_client_certificate", false);
+        var resumption = !tls.Bool("disable_stateless_session_resumption", false);
         var parts = Common(tls.Child("common_tls_context"), context);
         tls.Done("is not supported by this proxy");
         if (parts.Certificates.Count == 0 && context.MissingSecrets.Count == 0)
@@ -66,6 +69,7 @@ internal static class TlsConverter
         return new TlsServerConfig
         {
             RequireClientCertificate = require,
+            Resumption = resumption,
             Certificates = parts.Certificates,
             Trust = parts.Trust,
             Sans = parts.Sans,
