@@ -1,0 +1,162 @@
+using Tulle.Base;
+using Tulle.Loop;
+using Tulle.Native;
+
+namespace Tulle.Testing;
+
+/// <summary>
+/// A kernel in memory: sockets with small windows, arrival in pieces, EINTR, hang-ups, resets and descriptors that are reused at once, all from one
+/// seed. It keeps Linux's promises (a short read emptied the socket, an edge comes with every change) and breaks everything else.
+/// </summary>
+public sealed class SimulatedKernel(ulong seed, int windowBytes = 700, bool isCalm = false) : Kernel
+{
+    private const int FirstFd = 200_000; // Beyond every real descriptor: a system call that bypassed this class would fail.
+    private readonly SeededRandom _random = new(seed);
+    private readonly List<SimulatedSocket?> _sockets = [];
+    private readonly List<SimulatedSocket> _accepting = [];
+    private long _now = 1_000_000;
+    private volatile bool _woken;
+
+    /// <summary>Decides about a connection that the program under test opens: the far end, or a negated errno.</summary>
+    public Func<Address, SimulatedSocket, int> OnConnect { get; set; } = (_, _) => -Errno.ECONNREFUSED;
+
+    public override long NowMs => _now;
+
+    public override long WallMicros => _now * 1000;
+
+    public int OpenSockets => _sockets.Count(s => s is not null);
+
+    public void Advance(long ms) => _now += ms;
+
+    /// <summary>A listening descriptor, to be handed to the program.</summary>
+    public int Listen() => Add(new SimulatedSocket(windowBytes) { IsListener = true });
+
+    /// <summary>A client connects; what it returns is the client's end.</summary>
+    public SimulatedSocket ConnectTo(int listener)
+    {
+        var (near, far) = Pair();
+        _accepting.Add(near);
+        _sockets[listener - FirstFd]!.Pending |= Libc.EPOLLIN;
+        return far;
+    }
+
+    private (SimulatedSocket Near, SimulatedSocket Far) Pair()
+    {
+        var near = new SimulatedSocket(windowBytes);
+        var far = new SimulatedSocket(windowBytes) { Peer = near };
+        near.Peer = far;
+        return (near, far);
+    }
+
+    private int Add(SimulatedSocket socket)
+    {
+        var free = _sockets.IndexOf(null);
+        if (free < 0)
+        {
+            free = _sockets.Count;
+            _sockets.Add(null);
+        }
+        _sockets[free] = socket;
+        return FirstFd + free;
+    }
+
+    private SimulatedSocket? Find(int fd) => fd >= FirstFd && fd - FirstFd < _sockets.Count ? _sockets[fd - FirstFd] : null;
+
+    /// <summary>Bytes on their way arrive, in pieces.</summary>
+    public void Deliver()
+    {
+        for (var i = 0; i < _sockets.Count; i++)
+            _sockets[i]?.Arrive(isCalm ? int.MaxValue : 1 + _random.Next(windowBytes));
+    }
+
+    public override int PollerCreate() => 1;
+
+    public override int PollerControl(int poller, int operation, int fd, int events, ulong key)
+    {
+        if (Find(fd) is not { } socket)
+            return 0;
+        socket.Key = operation == Libc.EPOLL_CTL_DEL ? 0 : key;
+        // Adding to the set reports what is there already.
+        socket.Pending |= socket.Readiness;
+        return 0;
+    }
+
+    public override int PollerWait(int poller, Span<KernelEvent> events, int timeoutMs)
+    {
+        var count = 0;
+        if (_woken)
+        {
+            _woken = false;
+            events[count++] = new KernelEvent(ulong.MaxValue, Libc.EPOLLIN);
+        }
+        // A random place to begin and a random end: events come late, alone, or together with others.
+        var start = isCalm || _sockets.Count == 0 ? 0 : _random.Next(_sockets.Count);
+        for (var i = 0; i < _sockets.Count && count < events.Length; i++)
+        {
+            var socket = _sockets[(start + i) % _sockets.Count];
+            if (socket is not { Pending: not 0, Key: not 0 } || (!isCalm && _random.Next(4) == 0))
+                continue;
+            events[count++] = new KernelEvent(socket.Key, socket.Pending);
+            socket.Pending = 0;
+        }
+        return count;
+    }
+
+    public override int WakeCreate() => 2;
+
+    public override void WakeRaise(int fd) => _woken = true;
+
+    public override void WakeClear(int fd)
+    {
+    }
+
+    private bool Interrupts => !isCalm && _random.Next(8) == 0;
+
+    public override int Receive(int fd, Span<byte> buffer) => Interrupts ? -Errno.EINTR : Find(fd)?.Read(buffer) ?? -9;
+
+    public override int Send(int fd, ReadOnlySpan<byte> buffer) => Interrupts ? -Errno.EINTR : Find(fd)?.Write(buffer) ?? -9;
+
+    public override int Accept(int fd, out Address remote)
+    {
+        remote = Address.V4(0x0A000001, 4000);
+        if (Interrupts)
+            return -Errno.EINTR;
+        if (_accepting.Count == 0)
+            return -Errno.EAGAIN;
+        var socket = _accepting[0];
+        _accepting.RemoveAt(0);
+        return Add(socket);
+    }
+
+    public override int Connect(in Address remote, in Address? source, int mark)
+    {
+        var (near, far) = Pair();
+        var result = OnConnect(remote, far);
+        if (result < 0)
+            near.Fail(-result);
+        else
+            near.Pending |= Libc.EPOLLOUT;
+        return Add(near);
+    }
+
+    public override int SocketError(int fd) => Find(fd)?.Error ?? 0;
+
+    public override int Shutdown(int fd, int how)
+    {
+        if (how != Libc.SHUT_RD)
+            Find(fd)?.ShutdownWrite();
+        return 0;
+    }
+
+    public override int Close(int fd)
+    {
+        if (Find(fd) is { } socket)
+        {
+            socket.Close();
+            _sockets[fd - FirstFd] = null;
+        }
+        return 0;
+    }
+
+    public override Address LocalAddress(int fd) => Address.V4(0x0A000002, 8080);
+}

@@ -1,0 +1,110 @@
+using System.Text;
+using Tulle.Base;
+using Tulle.Base.Documents;
+using Tulle.Loop;
+using Tulle.Proxy;
+using Tulle.Testing;
+
+namespace Tulle.Sidecar.Tests;
+
+/// <summary>The whole data plane of one loop, from an Envoy configuration, on a simulated kernel; clients and upstreams are played by the test.</summary>
+internal sealed class SimulatedProxy : IDisposable
+{
+    private const string Configuration = """
+        static_resources:
+          listeners:
+          - name: l
+            address: { socket_address: { address: 10.0.0.2, port_value: 8080 } }
+            filter_chains:
+            - filters:
+              - name: h
+                typed_config:
+                  "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+                  stat_prefix: h
+                  route_config: { virtual_hosts: [ { name: v, domains: ["*"], routes: [ { match: { prefix: / }, route: { cluster: u, timeout: 3s, retry_policy: { retry_on: "connect-failure,reset", num_retries: 2 } } } ] } ] }
+                  http_filters: [ { name: r, typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router } } ]
+          clusters:
+          - { name: u, type: STATIC, connect_timeout: 1s, load_assignment: { cluster_name: u, endpoints: [ { lb_endpoints: [ { endpoint: { address: { socket_address: { address: 10.0.0.3, port_value: 80 } } } } ] } ] } }
+        """;
+
+    private readonly ProxyShared _shared = new(1);
+    private readonly int _listener;
+
+    public SimulatedProxy(ulong seed, int windowBytes = 700, bool isCalm = false)
+    {
+        Kernel = new SimulatedKernel(seed, windowBytes, isCalm);
+        Loop = new EventLoop(Kernel, 0, seed);
+        var worker = new ProxyWorker(Loop, _shared);
+        var diagnostics = new Diagnostics();
+        var store = new ConfigStore(Bootstrap.Read(Bootstrap.Parse(Configuration, "test.yaml"), diagnostics, "", ""), _shared.Stats);
+        store.LoadStatic(diagnostics);
+        Assert.False(diagnostics.HasErrors, string.Join('\n', diagnostics.All));
+        _listener = Kernel.Listen();
+        worker.Publish(store.Rebuild(), new Dictionary<string, int> { ["l"] = _listener });
+        Turn();
+    }
+
+    public SimulatedKernel Kernel { get; }
+
+    public EventLoop Loop { get; }
+
+    public SimulatedSocket Connect() => Kernel.ConnectTo(_listener);
+
+    public void Turn()
+    {
+        Kernel.Deliver();
+        Loop.Turn(0);
+        Kernel.Advance(1);
+    }
+
+    public void Until(Func<bool> holds, Func<string> what, int turnsMax = 100_000)
+    {
+        for (var turn = 0; !holds(); turn++)
+        {
+            if (turn > turnsMax)
+                Assert.Fail(what());
+            Turn();
+        }
+    }
+
+    public void Dispose() => _shared.Dispose();
+}
+
+/// <summary>An HTTP server at the far end of a connection: answers each whole request with a body of a known length.</summary>
+internal sealed class PlayedServer(SimulatedSocket socket, byte[] answer)
+{
+    private readonly MessageReader _reader = new(isRequest: true);
+    private readonly byte[] _buffer = new byte[4096];
+    private int _answered, _left;
+
+    public string? Error => _reader.Error;
+
+    public SimulatedSocket Socket { get; } = socket;
+
+    public int Answered => _answered;
+
+    public static byte[] Answer(int bodyBytes) => [.. Encoding.ASCII.GetBytes($"HTTP/1.1 200 OK\r\nContent-Length: {bodyBytes}\r\n\r\n"), .. Enumerable.Repeat((byte)'x', bodyBytes)];
+
+    public void Play()
+    {
+        int count;
+        while ((count = Socket.ReadAll(_buffer)) > 0)
+            _reader.Feed(_buffer.AsSpan(0, count));
+        while (true)
+        {
+            if (_left == 0)
+            {
+                if (_answered == _reader.Messages)
+                    break;
+                _answered++;
+                _left = answer.Length;
+            }
+            var sent = Socket.Write(answer.AsSpan(answer.Length - _left));
+            if (sent <= 0)
+                break;
+            _left -= sent;
+        }
+        if (Socket.IsEnded && !Socket.IsClosed)
+            Socket.Close();
+    }
+}
