@@ -5,7 +5,8 @@ namespace Tulle.Testing;
 /// <summary>Reads message after message with the codec as a connection does, from bytes that come in any pieces.</summary>
 internal sealed class MessageReader(bool isRequest)
 {
-    private readonly List<byte> _received = [];
+    private byte[] _received = new byte[4096];
+    private int _end;
     private readonly HttpHead _head = new();
     private ChunkDecoder _chunks;
     private int _at, _scanned;
@@ -19,6 +20,7 @@ internal sealed class MessageReader(bool isRequest)
         Chunks,
         UntilClose,
         Tunnel,
+        Closed,
         Failed,
     }
 
@@ -28,15 +30,21 @@ internal sealed class MessageReader(bool isRequest)
 
     public string? Error { get; private set; }
 
-    /// <summary>Nothing is begun and not ended.</summary>
-    public bool IsBetween => _state == State.Head && _at == _received.Count;
+    /// <summary>A head is begun and not ended.</summary>
+    public bool IsInHead => _state == State.Head && _at < _end;
 
     /// <summary>What a log of the run says, for comparing two ways of cutting the same bytes.</summary>
     public override string ToString() => $"{Messages} messages, {BodyBytes} bytes, {Error ?? "no error"}";
 
     public void Feed(ReadOnlySpan<byte> piece)
     {
-        _received.AddRange(piece);
+        // What was read is thrown away first, so that a long run costs no more than a short one.
+        _received.AsSpan(_at, _end - _at).CopyTo(_received);
+        (_at, _end) = (0, _end - _at);
+        if (_end + piece.Length > _received.Length)
+            Array.Resize(ref _received, (_end + piece.Length) * 2);
+        piece.CopyTo(_received.AsSpan(_end));
+        _end += piece.Length;
         while (Step())
         {
         }
@@ -44,12 +52,11 @@ internal sealed class MessageReader(bool isRequest)
 
     private bool Step()
     {
-        var data = _received.ToArray();
-        var rest = data.AsSpan(_at);
+        var rest = _received.AsSpan(_at, _end - _at);
         switch (_state)
         {
             case State.Head when rest.Length > 0:
-                return ReadHead(data, rest);
+                return ReadHead(_received, rest);
             case State.Length:
                 var taken = (int)Math.Min(_bodyLeft, rest.Length);
                 _at += taken;
@@ -58,10 +65,12 @@ internal sealed class MessageReader(bool isRequest)
                 return _bodyLeft == 0 && End();
             case State.UntilClose or State.Tunnel:
                 BodyBytes += rest.Length;
-                _at = data.Length;
+                _at = _end;
                 return false;
             case State.Chunks:
                 return ReadChunks(rest);
+            case State.Closed when rest.IndexOfAnyExcept((byte)'\r', (byte)'\n') >= 0:
+                return Fail("data after close");
             default:
                 return false;
         }
@@ -89,6 +98,9 @@ internal sealed class MessageReader(bool isRequest)
         _chunks = default;
         if (isRequest && (_head.IsUpgrade || _head.Method == RequestMethod.Connect))
             return Become(State.Tunnel);
+        // RFC 9112 section 6.3: these have no body whatever their fields say.
+        if (!isRequest && _head.Status is 204 or 304 or (>= 100 and < 200 and not 101))
+            return End();
         if (_head.IsChunked)
             return Become(State.Chunks);
         if (_head.ContentLength > 0)
@@ -96,7 +108,7 @@ internal sealed class MessageReader(bool isRequest)
             _bodyLeft = _head.ContentLength;
             return Become(State.Length);
         }
-        if (isRequest || _head.ContentLength == 0 || _head.Status is 204 or 304 or (>= 100 and < 200 and not 101))
+        if (isRequest || _head.ContentLength == 0)
             return End();
         return Become(_head.Status == 101 ? State.Tunnel : State.UntilClose);
     }
@@ -132,7 +144,7 @@ internal sealed class MessageReader(bool isRequest)
     private bool End()
     {
         Messages++;
-        _state = State.Head;
+        _state = _head.IsClose ? State.Closed : State.Head;
         return true;
     }
 

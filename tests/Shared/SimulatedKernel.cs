@@ -15,6 +15,7 @@ public sealed class SimulatedKernel(ulong seed, int windowBytes = 700, bool isCa
     private readonly List<SimulatedSocket?> _sockets = [];
     private readonly List<SimulatedSocket> _accepting = [];
     private long _now = 1_000_000;
+    private int _calls;
     private volatile bool _woken;
 
     /// <summary>Decides about a connection that the program under test opens: the far end, or a negated errno.</summary>
@@ -84,6 +85,7 @@ public sealed class SimulatedKernel(ulong seed, int windowBytes = 700, bool isCa
     public override int PollerWait(int poller, Span<KernelEvent> events, int timeoutMs)
     {
         var count = 0;
+        _calls = 0;
         if (_woken)
         {
             _woken = false;
@@ -110,7 +112,15 @@ public sealed class SimulatedKernel(ulong seed, int windowBytes = 700, bool isCa
     {
     }
 
-    private bool Interrupts => !isCalm && _random.Next(8) == 0;
+    private bool Interrupts
+    {
+        get
+        {
+            if (++_calls > 100_000)
+                throw new InvalidOperationException("the program spins: 100,000 calls without waiting for events");
+            return !isCalm && _random.Next(8) == 0;
+        }
+    }
 
     public override int Receive(int fd, Span<byte> buffer) => Interrupts ? -Errno.EINTR : Find(fd)?.Read(buffer) ?? -9;
 

@@ -161,7 +161,7 @@ public sealed class TlsPeersTests : IAsyncLifetime
                 events { worker_connections 100; }
                 http { access_log off; client_body_temp_path {{_folder}}; proxy_temp_path {{_folder}}; fastcgi_temp_path {{_folder}}; uwsgi_temp_path {{_folder}}; scgi_temp_path {{_folder}};
                   server { listen 127.0.0.1:{{_far}} ssl; ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {{Certificate}}; ssl_certificate_key {{Key}}; ssl_client_certificate {{Certificate}}; ssl_verify_client on; location / { proxy_pass http://127.0.0.1:{{_upstream}}; proxy_set_header x-echo $http_x_echo; } }
-                  server { listen 127.0.0.1:{{entry}}; location / { proxy_pass https://127.0.0.1:{{_secure}}; proxy_ssl_protocols TLSv1.3; proxy_ssl_certificate {{Certificate}}; proxy_ssl_certificate_key {{Key}}; proxy_ssl_trusted_certificate {{Certificate}}; proxy_ssl_verify on; proxy_ssl_name shop; proxy_ssl_server_name on; proxy_set_header x-echo $http_x_echo; } }
+                  server { listen 127.0.0.1:{{entry}}; location / { proxy_pass https://127.0.0.1:{{_secure}}; proxy_http_version 1.1; proxy_ssl_protocols TLSv1.3; proxy_ssl_certificate {{Certificate}}; proxy_ssl_certificate_key {{Key}}; proxy_ssl_trusted_certificate {{Certificate}}; proxy_ssl_verify on; proxy_ssl_name shop; proxy_ssl_server_name on; proxy_set_header x-echo $http_x_echo; } }
                 }
                 """,
             ["haproxy"] = $"""

@@ -85,6 +85,9 @@ internal sealed class PlayedServer(SimulatedSocket socket, byte[] answer)
 
     public static byte[] Answer(int bodyBytes) => [.. Encoding.ASCII.GetBytes($"HTTP/1.1 200 OK\r\nContent-Length: {bodyBytes}\r\n\r\n"), .. Enumerable.Repeat((byte)'x', bodyBytes)];
 
+    public static byte[] ChunkedAnswer(int bodyBytes) =>
+        Encoding.ASCII.GetBytes($"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x-end\r\n\r\n{(bodyBytes > 0 ? $"{bodyBytes:x}\r\n{new string('x', bodyBytes)}\r\n" : "")}0\r\nx-end: yes\r\n\r\n");
+
     public void Play()
     {
         int count;

@@ -3,7 +3,26 @@ namespace Tulle.Wire.Tests;
 /// <summary>Vectors of llhttp where our verdict is another one on purpose.</summary>
 internal static class LlhttpDifferences
 {
+    private const string OtherProtocol = "RTSP and ICE are not HTTP: a mesh carries them as bytes, on ports that are not named http.";
+    private const string OnlyChunked = "A transfer coding other than chunked is answered 501 (RFC 9112 section 6.1) and, from an upstream, with 502: nobody may have to guess where the message ends.";
+
     public static readonly IReadOnlyDictionary<string, string> Reasons = new Dictionary<string, string>(StringComparer.Ordinal)
     {
+        ["request/method: M-SEARCH request"] = "Only OPTIONS may ask for * (RFC 9112 section 3.2.4).",
+        ["request/method: SOURCE request with ICE"] = OtherProtocol,
+        ["request/method: OPTIONS request with RTSP"] = OtherProtocol,
+        ["request/method: ANNOUNCE request with RTSP"] = OtherProtocol,
+        ["response/sample: RTSP response"] = OtherProtocol,
+        ["response/sample: ICE response"] = OtherProtocol,
+        ["request/method: PRI request HTTP2"] = "The preface of HTTP/2 is refused until the data plane speaks it; nothing is taken for an HTTP/1.1 request.",
+        ["request/sample: No HTTP version"] = "HTTP/0.9 has no place in a proxy: an answer without a head cannot be told from any other bytes.",
+        ["response/sample: HTTP version 0.9"] = "HTTP/0.9 has no place in a proxy: an answer without a head cannot be told from any other bytes.",
+        ["request/transfer-encoding: POST with `chunked` as last transfer-encoding"] = OnlyChunked,
+        ["request/transfer-encoding: POST with `chunked` as last transfer-encoding (multiple headers)"] = OnlyChunked,
+        ["response/transfer-encoding: `chunked` before other transfer-encoding"] = OnlyChunked,
+        ["response/transfer-encoding: multiple transfer-encoding where chunked is not the last one"] = OnlyChunked,
+        ["response/transfer-encoding: `chunkedchunked` transfer-encoding does not enable chunked enconding"] = OnlyChunked,
+        ["request/uri: Disallow UTF-8 in URI path in strict mode"] = "Bytes above 0x7F occur in paths and mislead no parser; Envoy passes them too.",
+        ["request/uri: `host:port` and basic auth"] = "Credentials in a request target are deprecated (RFC 9110 section 4.2.4) and hide the host from whoever reads it.",
     };
 }

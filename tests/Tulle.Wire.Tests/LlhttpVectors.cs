@@ -7,7 +7,7 @@ namespace Tulle.Wire.Tests;
 /// <summary>One strict vector of llhttp's test suite: bytes in, and whether its parser goes through them.</summary>
 public sealed record LlhttpVector(string Name, bool IsRequest, byte[] Input, string? Error)
 {
-    private static readonly Regex Block = new(@"<!--\s*meta=(?<meta>\{.*?\})\s*-->\s*```http\n(?<input>.*?)\n```\s*```log\n(?<log>.*?)\n```", RegexOptions.Singleline);
+    private static readonly Regex Block = new(@"<!--\s*meta=(?<meta>\{.*?\})\s*-->\s*```http\n(?<input>.*?)\n```\s*(?:_[^`]*(?:`[^`]*`[^`]*)*_\s*)?```log\n(?<log>.*?)\n```", RegexOptions.Singleline);
 
     public override string ToString() => Name;
 

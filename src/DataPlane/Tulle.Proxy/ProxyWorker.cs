@@ -192,7 +192,7 @@ public sealed class ProxyWorker
         if (second != _dateSecond)
         {
             _dateSecond = second;
-            Encoding.ASCII.GetBytes(DateTime.UnixEpoch.AddSeconds(second).ToString("R", System.Globalization.CultureInfo.InvariantCulture), _date);
+            DateTime.UnixEpoch.AddSeconds(second).TryFormat(_date, out _, "R", System.Globalization.CultureInfo.InvariantCulture);
         }
         return _date;
     }

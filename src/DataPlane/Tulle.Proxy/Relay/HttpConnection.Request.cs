@@ -262,8 +262,11 @@ internal sealed partial class HttpConnection
                 if (!readMore || !ReadBody())
                     return moved;
             }
+            var taken = TakeBody(_in.AsSpan(_inStart, _inEnd - _inStart));
+            if (taken == BodyTake.Wait)
+                return moved;
             moved = true;
-            if (!TakeBody(_in.AsSpan(_inStart, _inEnd - _inStart)))
+            if (taken == BodyTake.Ended)
                 return true;
             if (_upOutEnd > _upOutStart)
                 return true;
@@ -290,8 +293,16 @@ internal sealed partial class HttpConnection
         return false;
     }
 
-    /// <summary>Decodes and forwards what is at hand; false when the request was ended by an error.</summary>
-    private bool TakeBody(ReadOnlySpan<byte> data)
+    private enum BodyTake : byte
+    {
+        Taken,
+        /// <summary>What is at hand makes sense only together with bytes that are not here yet: nothing moved.</summary>
+        Wait,
+        Ended,
+    }
+
+    /// <summary>Decodes and forwards what is at hand.</summary>
+    private BodyTake TakeBody(ReadOnlySpan<byte> data)
     {
         if (_bodyLeft >= 0)
         {
@@ -327,7 +338,7 @@ internal sealed partial class HttpConnection
                 case ChunkEvent.Error:
                     _inStart = _inEnd;
                     AbortRequest(FailureReason.DownstreamProtocol, 400, "Bad Request"u8);
-                    return false;
+                    return BodyTake.Ended;
             }
             _inStart += consumed;
         }
@@ -336,10 +347,10 @@ internal sealed partial class HttpConnection
             _record.RequestEndMicros = Worker.Loop.Kernel.WallMicros;
             _requestDeadline = long.MaxValue;
         }
-        return true;
+        return BodyTake.Taken;
     }
 
-    private bool WaitForTrailer(int consumed)
+    private BodyTake WaitForTrailer(int consumed)
     {
         _inStart += consumed;
         var rest = _inEnd - _inStart;
@@ -352,11 +363,12 @@ internal sealed partial class HttpConnection
         if (count > 0)
         {
             _inEnd += count;
-            return true;
+            return BodyTake.Taken;
         }
-        if (count != -Errno.EAGAIN)
-            DownstreamGone();
-        return false;
+        if (count == -Errno.EAGAIN)
+            return BodyTake.Wait;
+        DownstreamGone();
+        return BodyTake.Ended;
     }
 
     private void EmitBody(ReadOnlySpan<byte> data)

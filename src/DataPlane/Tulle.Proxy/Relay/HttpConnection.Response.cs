@@ -153,12 +153,8 @@ internal sealed partial class HttpConnection
         {
             if (up.InEnd > up.InStart)
             {
-                moved = true;
-                if (_responseStarted)
-                {
-                    TakeResponseBody(up);
-                }
-                else if (!TakeResponseHead(up))
+                // Half a head or half a trailer line is no progress: without more bytes the connection has to wait, or it would spin.
+                if (_responseStarted ? !TakeResponseBody(up) : !TakeResponseHead(up))
                 {
                     if (_phase != AttemptPhase.Active || _ended || _tunnel)
                         return true;
@@ -166,6 +162,7 @@ internal sealed partial class HttpConnection
                         return moved;
                     continue;
                 }
+                moved = true;
                 if (_outEnd > _outStart || _down.HasUnsent || _tunnel)
                     return true;
                 continue;
@@ -414,7 +411,7 @@ internal sealed partial class HttpConnection
             CompleteResponse();
     }
 
-    private void TakeResponseBody(UpstreamConnection up)
+    private bool TakeResponseBody(UpstreamConnection up)
     {
         var data = up.In.AsSpan(up.InStart, up.InEnd - up.InStart);
         switch (_bodyMode)
@@ -434,7 +431,7 @@ internal sealed partial class HttpConnection
                 else if (sent < 0)
                 {
                     DownstreamGone();
-                    return;
+                    return true;
                 }
                 else
                 {
@@ -450,13 +447,13 @@ internal sealed partial class HttpConnection
                     GrowResponse(up);
                 break;
             case BodyMode.Chunked:
-                TakeChunks(up, data);
-                break;
+                return TakeChunks(up, data);
             default:
                 up.InStart = up.InEnd;
                 SendResponseBody(data);
                 break;
         }
+        return true;
     }
 
     private void NoteSent(int count) => _stats.BytesSent.Add(LoopIndex, count);
@@ -471,7 +468,8 @@ internal sealed partial class HttpConnection
         _response.Rebase(grown);
     }
 
-    private void TakeChunks(UpstreamConnection up, ReadOnlySpan<byte> data)
+    /// <summary>False when an unfinished trailer line needs more bytes; it stays in the buffer, moved to the front so that more fits behind it.</summary>
+    private bool TakeChunks(UpstreamConnection up, ReadOnlySpan<byte> data)
     {
         var happened = _responseChunks.Next(data, out var consumed, out var offset, out var length);
         up.InStart += consumed;
@@ -501,13 +499,13 @@ internal sealed partial class HttpConnection
                 up.In.AsSpan(up.InStart, rest).CopyTo(up.In.AsSpan(_responseBase));
                 up.InStart = _responseBase;
                 up.InEnd = _responseBase + rest;
-                ReadUp(up);
-                break;
+                return false;
             case ChunkEvent.Error:
                 _cluster!.Stats.ConnectionProtocolError.Add(LoopIndex);
                 FailAttempt(FailureReason.UpstreamProtocol, "");
                 break;
         }
+        return true;
     }
 
     private void SendResponseBody(ReadOnlySpan<byte> data)

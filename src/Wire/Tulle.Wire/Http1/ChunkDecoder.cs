@@ -13,7 +13,7 @@ public enum ChunkEvent : byte
 
 /// <summary>
 /// Chunked transfer coding (RFC 9112 section 7.1), one event a call. All state is three plain fields, so a connection can be moved in the middle of a
-/// chunk. Extensions are accepted and dropped; lines end in CRLF only.
+/// chunk. Extensions are checked against their grammar and dropped (a lax reader of extensions is a way to smuggle); lines end in CRLF only.
 /// </summary>
 public struct ChunkDecoder
 {
@@ -21,13 +21,22 @@ public struct ChunkDecoder
     {
         Size,
         SizeDigits,
-        Extension,
+        SizeSpace,
+        NameStart,
+        Name,
+        NameSpace,
+        ValueStart,
+        Value,
+        Quoted,
+        QuotedPair,
+        ValueEnd,
         SizeLf,
         Data,
         DataCr,
         DataLf,
         TrailerLine,
         Done,
+        Failed,
     }
 
     /// <summary>Bytes of chunk extensions in a row that are skipped. Source: Go net/http allows 16 per chunk and more in total; 4 KiB is one line of the largest sane size.</summary>
@@ -125,19 +134,11 @@ public struct ChunkDecoder
                 }
                 if (!_hasDigits)
                     return false;
-                if (value == '\r')
-                    _state = State.SizeLf;
-                else if (value is (byte)';' or (byte)' ' or (byte)'\t')
-                    _state = State.Extension;
-                else
-                    return false;
-                return true;
-            case State.Extension:
-                if (value == '\r')
-                    _state = State.SizeLf;
-                else if (value is < 32 and not (byte)'\t' || value == 127 || ++_bytes > ExtensionBytesMax)
-                    return false;
-                return true;
+                _state = value switch { (byte)'\r' => State.SizeLf, (byte)';' => State.NameStart, (byte)' ' or (byte)'\t' => State.SizeSpace, _ => State.Failed };
+                return _state != State.Failed;
+            case >= State.SizeSpace and <= State.ValueEnd:
+                _state = ++_bytes > ExtensionBytesMax ? State.Failed : NextInExtension(_state, value);
+                return _state != State.Failed;
             case State.SizeLf:
                 if (value != '\n')
                     return false;
@@ -150,6 +151,33 @@ public struct ChunkDecoder
             default:
                 _state = State.Size;
                 return value == '\n';
+        }
+    }
+
+    /// <summary>chunk-ext = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] ), the value a token or a quoted string (section 7.1.1).</summary>
+    private static State NextInExtension(State state, byte value)
+    {
+        var isSpace = value is (byte)' ' or (byte)'\t';
+        switch (state)
+        {
+            case State.SizeSpace:
+                return isSpace ? state : value == ';' ? State.NameStart : State.Failed;
+            case State.NameStart:
+                return isSpace ? state : Http1Parser.IsToken(value) ? State.Name : State.Failed;
+            case State.Name when Http1Parser.IsToken(value):
+                return state;
+            case State.Name or State.NameSpace:
+                return value switch { (byte)'=' => State.ValueStart, (byte)';' => State.NameStart, (byte)'\r' when state == State.Name => State.SizeLf, _ => isSpace ? State.NameSpace : State.Failed };
+            case State.ValueStart:
+                return isSpace ? state : value == '"' ? State.Quoted : Http1Parser.IsToken(value) ? State.Value : State.Failed;
+            case State.Value when Http1Parser.IsToken(value):
+                return state;
+            case State.Quoted:
+                return value switch { (byte)'"' => State.ValueEnd, (byte)'\\' => State.QuotedPair, _ => value is >= 32 and not 127 or (byte)'\t' ? state : State.Failed };
+            case State.QuotedPair:
+                return value is >= 32 and not 127 or (byte)'\t' ? State.Quoted : State.Failed;
+            default:
+                return value switch { (byte)';' => State.NameStart, (byte)'\r' => State.SizeLf, _ => isSpace ? State.SizeSpace : State.Failed };
         }
     }
 

@@ -40,6 +40,9 @@ public static class Http1Parser
     private static readonly SearchValues<byte> ValueStop = SearchValues.Create(
         [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 127]);
 
+    /// <summary>tchar of RFC 9110 section 5.6.2.</summary>
+    internal static bool IsToken(byte value) => TokenBytes.Contains(value);
+
     /// <summary>Finds the end of a head that begins at 0. <paramref name="scanned"/> remembers how far earlier calls looked, so a slow sender costs linear time.</summary>
     public static ParseStatus FindHeadEnd(ReadOnlySpan<byte> data, ref int scanned, int bytesMax, out int length)
     {
