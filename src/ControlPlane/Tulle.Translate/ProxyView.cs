@@ -29,6 +29,9 @@ public sealed class ProxyView
     /// <summary>The proxy has istio.stats, istio.alpn and istio.metadata_exchange; a stock Envoy's extension list lacks them.</summary>
     public bool HasIstioFilters { get; init; } = true;
 
+    /// <summary>A gRPC program that is its own proxy.</summary>
+    public bool IsProxyless { get; init; }
+
     /// <summary>The pod behind it, when the model knows it.</summary>
     public Workload? Workload { get; init; }
 
@@ -37,9 +40,13 @@ public sealed class ProxyView
     {
         var id = node["id"]?.AsText ?? "";
         var parts = id.Split('~');
+        var metadata = node["metadata"] ?? Node.Map();
+        var isProxyless = metadata["GENERATOR"]?.AsText == "grpc" || (node["user_agent_name"]?.AsText ?? "").StartsWith("gRPC", StringComparison.OrdinalIgnoreCase);
+        // A gRPC program need not name itself as a sidecar does.
+        if (parts.Length != 4 && isProxyless)
+            return new ProxyView { Id = id, Namespace = metadata["NAMESPACE"]?.AsText ?? "default", IsProxyless = true };
         if (parts.Length != 4)
             return null;
-        var metadata = node["metadata"] ?? Node.Map();
         var dot = parts[2].LastIndexOf('.');
         var space = metadata["NAMESPACE"]?.AsText ?? (dot > 0 ? parts[2][(dot + 1)..] : "default");
         var workload = model.FindWorkload(parts[1]);
@@ -60,6 +67,7 @@ public sealed class ProxyView
             MeshId = metadata["MESH_ID"]?.AsText ?? model.Settings.TrustDomain,
             HasIstioFilters = extensions is null || extensions.Count == 0 || extensions.Any(e => e["name"]?.AsText == "istio.stats"),
             Workload = workload,
+            IsProxyless = isProxyless,
         };
     }
 

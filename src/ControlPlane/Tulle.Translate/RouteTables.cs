@@ -26,6 +26,10 @@ internal static class RouteTables
         }
     }
 
+    /// <summary>The routes of one port of one service, under the names a client may dial.</summary>
+    public static Node One(MeshModel model, ProxyView proxy, string name, MeshService service, int port) =>
+        Table(name, [VirtualHost($"{service.Host}:{port}", [service.Host, $"{service.Host}:{port}", "*"], ServiceRoutes(model, proxy, service, port))]);
+
     private static List<Node> Hosts(MeshModel model, ProxyView proxy, List<MeshService> services, int port)
     {
         var hosts = new SortedDictionary<string, Node>(StringComparer.Ordinal);

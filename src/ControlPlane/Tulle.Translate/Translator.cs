@@ -9,7 +9,7 @@ namespace Tulle.Translate;
 public static class Translator
 {
     /// <summary>Resources of one type as trees.</summary>
-    public static List<Node> Trees(MeshModel model, ProxyView proxy, string type) => type switch
+    public static List<Node> Trees(MeshModel model, ProxyView proxy, string type) => proxy.IsProxyless ? ProxylessGrpc.Make(model, proxy, type) : type switch
     {
         XdsTypes.Cluster => ClusterTranslation.Make(model, proxy),
         XdsTypes.Endpoint => EndpointTranslation.Make(model, proxy),

@@ -66,10 +66,16 @@ internal sealed class ProxyHost : IDisposable
         {
             Shared.Stats.Counter(StatScope.Server, "", name);
         }
-        foreach (var name in new[] { "listener_manager.total_listeners_active", "listener_manager.workers_started", "cluster_manager.active_clusters", "server.live", "server.concurrency" })
+        foreach (var name in new[] { "listener_manager.total_listeners_active", "listener_manager.workers_started", "cluster_manager.active_clusters", "server.live", "server.concurrency", "server.state" })
             Shared.Stats.Gauge(StatScope.Server, "", name);
         Shared.Stats.Gauge(StatScope.Server, "", "server.concurrency").Set(Workers.Count);
+        SetState(StateInitializing);
     }
+
+    // Envoy's numbers of server.state; pilot-agent calls a proxy ready when it reads 0.
+    private const int StateLive = 0, StateDraining = 1, StateInitializing = 3;
+
+    private void SetState(int state) => Shared.Stats.Gauge(StatScope.Server, "", "server.state").Set(state);
 
     /// <summary>Runs an action on the control thread.</summary>
     public void Post(Action action)
@@ -375,6 +381,7 @@ internal sealed class ProxyHost : IDisposable
             return;
         IsLive = true;
         Shared.Stats.Gauge(StatScope.Server, "", "server.live").Set(1);
+        SetState(StateLive);
         Log.Write("info", "main", "ready: all configuration is in hand");
     }
 
@@ -382,6 +389,8 @@ internal sealed class ProxyHost : IDisposable
     public void Drain(bool inboundOnly)
     {
         IsDraining |= !inboundOnly;
+        if (IsDraining)
+            SetState(StateDraining);
         foreach (var worker in Workers)
             worker.Loop.Post(() => worker.Drain(inboundOnly));
     }
