@@ -13,11 +13,21 @@ public sealed class AgainstIstiodTests : IDisposable
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [NeedsFact("peers", "python3")]
-    public async Task The_sample_gives_what_istiod_gives()
+    public Task The_sample_gives_what_istiod_gives() => IsTheSameAsync(Path.Combine(Surroundings.Root, "samples", "shop"), Proxies, "cds,eds,rds,lds");
+
+    /// <summary>The case that istiod's makers would call ordinary. Its listeners carry RBAC filters of an AuthorizationPolicy, which we do not translate yet: docs/differences.md.</summary>
+    [NeedsFact("peers", "python3")]
+    public async Task The_basic_case_gives_what_istiod_gives()
     {
-        var sample = Path.Combine(Surroundings.Root, "samples", "shop");
+        var folder = Path.Combine(Surroundings.Peers, "oracle-cases", "basic");
+        var proxies = (await File.ReadAllLinesAsync(Path.Combine(folder, "proxies.txt"))).Select(l => l.Trim()).Where(l => l.Length > 0 && l[0] != '#').ToArray();
+        await IsTheSameAsync(folder, proxies, "cds,eds,rds");
+    }
+
+    private async Task IsTheSameAsync(string sample, string[] proxies, string types)
+    {
         var oracle = await Surroundings.PeerAsync("istio-oracle");
-        var asked = await Program.RunAsync(oracle, ["-f", sample, .. Proxies.SelectMany(p => new[] { "-proxy", p }), "-out", _folder], 60);
+        var asked = await Program.RunAsync(oracle, ["-f", sample, .. proxies.SelectMany(p => new[] { "-proxy", p }), "-out", _folder], 60);
         Assert.True(asked.Code == 0, asked.Errors);
         var port = Surroundings.FreePort();
         await using var control = Program.Start(Surroundings.Control, ["--files", sample, "--xds", $"127.0.0.1:{port}", "--simulate-pods"]);
@@ -33,12 +43,12 @@ public sealed class AgainstIstiodTests : IDisposable
                 Assert.True(answer.Code is 0 or 3, answer.Errors);
                 var file = Path.Combine(_folder, "answer.json");
                 await File.WriteAllTextAsync(file, answer.Output);
-                var compared = await Program.RunAsync(Path.Combine(Surroundings.Peers, "xdsdiff"), [expected, file, "--type", "cds,eds,rds,lds", "--max", "20"], 30);
+                var compared = await Program.RunAsync(Path.Combine(Surroundings.Peers, "xdsdiff"), [expected, file, "--type", types, "--max", "20"], 30);
                 Assert.True(compared.Code == 0, $"{Path.GetFileName(expected)} ({mode}):\n{compared.Output}{compared.Errors}");
                 seen++;
             }
         }
-        Assert.Equal(Proxies.Length * 2, seen);
+        Assert.Equal(proxies.Length * 2, seen);
     }
 
     /// <summary>istiod's own configuration for the sample is taken by tulle-proxy without one refusal, as sidecar and as gateway, both ways of streaming.</summary>

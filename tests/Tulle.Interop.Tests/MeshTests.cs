@@ -45,6 +45,20 @@ public sealed class MeshTests : IDisposable
         Assert.True(await NothingIsLeftAsync());
     }
 
+    /// <summary>The same without root: nobody may make namespaces here, so the mesh lives in one of its own.</summary>
+    [NeedsFact("root", "nft", "ip", "setpriv", "unshare")]
+    public async Task Without_root_it_runs_in_a_namespace_of_its_own()
+    {
+        await Program.RunAsync("chmod", ["-R", "a+rX", _folder]);
+        await using var mesh = Program.Start("setpriv", ["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", Surroundings.Cli, "up", _folder, "--for", "5s", "-o", "json"]);
+        Assert.True(await mesh.EndAsync(60) == 0, mesh.Errors);
+        var report = NodeJson.Parse(mesh.Output.Trim().Split('\n')[^1]);
+        Assert.Equal(0, report["failed"]!.AsInteger);
+        Assert.InRange(report["requests"]!.AsInteger, 300, 100_000);
+        Assert.Equal(1, report["mtlsShare"]!.AsDouble);
+        Assert.True(await NothingIsLeftAsync());
+    }
+
     [NeedsFact("root", "nft", "ip", "setpriv", "curl")]
     public async Task The_mesh_keeps_its_promises_while_things_change()
     {

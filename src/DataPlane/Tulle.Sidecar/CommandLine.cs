@@ -24,6 +24,9 @@ internal sealed class CommandLine
 
     public long DrainTimeMs { get; private set; } = 600_000;
 
+    /// <summary>SO_MARK of connections to upstreams; 0 sets none. Ours: interception rules can let marked packets pass.</summary>
+    public int UpstreamMark { get; private set; }
+
     public bool ShowVersion { get; private set; }
 
     public bool ShowHelp { get; private set; }
@@ -110,6 +113,9 @@ internal sealed class CommandLine
             case "--drain-time-s":
                 DrainTimeMs = Number(name, value, 0, 86_400) * 1000;
                 break;
+            case "--upstream-mark":
+                UpstreamMark = (int)Number(name, value, 0, int.MaxValue);
+                break;
             default:
                 if (!Ignored.Contains(name))
                     Error = $"{name} is not a flag of this program; see --help";
@@ -139,6 +145,7 @@ internal sealed class CommandLine
           --service-cluster NAME          node cluster towards the control plane
           --file-flush-interval-msec N    how long an access-log record may wait (default 10000)
           --drain-time-s N                how long connections of a removed listener live on (default 600)
+          --upstream-mark N               packet mark of connections to upstreams (needs CAP_NET_ADMIN)
           --version                       print the version
 
         Example:

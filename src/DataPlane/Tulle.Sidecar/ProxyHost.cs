@@ -27,7 +27,7 @@ internal sealed class ProxyHost : IDisposable
     public ProxyHost(CommandLine options, Bootstrap bootstrap, int loops)
     {
         _options = options;
-        Shared = new ProxyShared(loops) { LogFlushMs = options.FlushIntervalMs, DrainTimeMs = options.DrainTimeMs };
+        Shared = new ProxyShared(loops) { LogFlushMs = options.FlushIntervalMs, DrainTimeMs = options.DrainTimeMs, UpstreamMark = options.UpstreamMark };
         Store = new ConfigStore(bootstrap, Shared.Stats);
         for (var i = 0; i < loops; i++)
             Workers.Add(new ProxyWorker(new EventLoop(new LinuxKernel(), i, (ulong)Environment.TickCount64), Shared));

@@ -159,6 +159,12 @@ public static partial class Libc
 
     public static int Kill(int pid, int signal) => Result(kill(pid, signal));
 
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int execvp(string file, string?[] arguments);
+
+    /// <summary>Replaces this process by another program with the same environment; returns a negated errno when that fails.</summary>
+    public static int Execute(string file, IReadOnlyList<string> arguments) => execvp(file, [.. arguments, null]) < 0 ? -Marshal.GetLastPInvokeError() : 0;
+
     public static bool IsRoot => geteuid() == 0;
 
     public static int ChangeOwner(string path, int user, int group) => Result(chown(path, (uint)user, (uint)group));

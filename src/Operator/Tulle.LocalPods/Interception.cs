@@ -15,6 +15,9 @@ public sealed record InterceptionOptions
     /// <summary>-u: user whose traffic is the proxy's own.</summary>
     public int ProxyUser { get; init; } = 1337;
 
+    /// <summary>Packet mark that tells the proxy's own traffic instead of its user; 0: by the user. Ours: in a user namespace there is one user only.</summary>
+    public int ProxyMark { get; init; }
+
     /// <summary>-m: REDIRECT, or NONE for no interception.</summary>
     public string Mode { get; init; } = "REDIRECT";
 
@@ -71,6 +74,7 @@ public static class Interception
     {
         if (options.Mode == "NONE")
             return "";
+        var own = options.ProxyMark > 0 ? string.Create(CultureInfo.InvariantCulture, $"meta mark {options.ProxyMark}") : string.Create(CultureInfo.InvariantCulture, $"meta skuid {options.ProxyUser}");
         var text = new StringBuilder();
         text.Append("table inet tulle {\n");
         text.Append(" chain inbound {\n  type nat hook prerouting priority dstnat; policy accept;\n");
@@ -84,8 +88,8 @@ public static class Interception
         // The inbound clusters come from 127.0.0.6: they are on their way to the application.
         text.Append("  ip saddr 127.0.0.6 oifname \"lo\" return\n");
         // The proxy calling its own pod's address (a service that calls itself) goes through the inbound side.
-        text.Append(CultureInfo.InvariantCulture, $"  meta skuid {options.ProxyUser} oifname \"lo\" ip daddr != 127.0.0.0/8 tcp dport != 15008 redirect to :{options.InboundPort}\n");
-        text.Append(CultureInfo.InvariantCulture, $"  meta skuid {options.ProxyUser} return\n");
+        text.Append(CultureInfo.InvariantCulture, $"  {own} oifname \"lo\" ip daddr != 127.0.0.0/8 tcp dport != 15008 redirect to :{options.InboundPort}\n");
+        text.Append(CultureInfo.InvariantCulture, $"  {own} return\n");
         text.Append("  oifname \"lo\" ip daddr 127.0.0.0/8 return\n  oifname \"lo\" return\n  ip6 daddr ::1 return\n");
         if (Set(options.ExcludeOutboundPorts) is { } leaveOut)
             text.Append(CultureInfo.InvariantCulture, $"  tcp dport {leaveOut} return\n");

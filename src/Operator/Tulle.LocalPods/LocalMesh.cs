@@ -56,6 +56,7 @@ public sealed class LocalMesh : IAsyncDisposable
         await _agent.StartAsync();
         // Somebody who ends this while pods start wants it to end now: disposing ends the starting pods too.
         await ReconcileAsync().WaitAsync(stop);
+        _isUp = true;
         _loop = Task.Run(WatchAsync, CancellationToken.None);
     }
 
@@ -173,6 +174,8 @@ public sealed class LocalMesh : IAsyncDisposable
         return set;
     }
 
+    private volatile bool _isUp;
+
     private readonly Dictionary<string, string> _lastGood = new(StringComparer.Ordinal);
 
     /// <summary>Makes the pods that run be the pods that the folder asks for.</summary>
@@ -198,7 +201,9 @@ public sealed class LocalMesh : IAsyncDisposable
             var ending = _pods.Where(p => !wanted.ContainsKey(p.Key)).ToList();
             foreach (var (key, _) in ending)
                 _pods.Remove(key);
-            _ = Task.WhenAll(ending.Select(p => p.Value.TerminateAsync(quick: false)));
+            foreach (var (key, runner) in ending)
+                _ = EndAsync(key, runner);
+            Splits = VersionSplit.Of(set);
             await RefreshNamesAsync();
             RefreshForwards(set);
             WriteIndex();
@@ -206,6 +211,22 @@ public sealed class LocalMesh : IAsyncDisposable
         finally
         {
             _reconciling.Release();
+        }
+    }
+
+    /// <summary>Shares of versions that the folder's rules ask for.</summary>
+    public IReadOnlyList<VersionSplit> Splits { get; private set; } = [];
+
+    /// <summary>Ends a replaced pod beside everything else: its grace period must not hold up the next edit.</summary>
+    private async Task EndAsync(string key, PodRunner runner)
+    {
+        try
+        {
+            await runner.TerminateAsync(quick: false);
+        }
+        catch (Exception error) when (error is CommandException or IOException or InvalidOperationException)
+        {
+            _say($"pod {key} did not end cleanly: {error.Message}");
         }
     }
 
@@ -234,6 +255,8 @@ public sealed class LocalMesh : IAsyncDisposable
     {
         if (pod.Phase is PodPhase.Failed or PodPhase.NotReady && pod.Message.Length > 0)
             _say($"pod {pod.Namespace}/{pod.Name}: {pod.Message}");
+        else if (_isUp && pod.Phase == PodPhase.Ready)
+            _say($"pod {pod.Namespace}/{pod.Name} is ready, {pod.ReadyMs} ms after its start");
     }
 
     /// <summary>Names and addresses of services, as the control plane gave them.</summary>

@@ -19,9 +19,9 @@ public sealed class PodNetwork
         foreach (var name in await LeftoversAsync())
             await RemoveAsync(name);
         await Shell.RunAsync("ip", ["link", "del", Bridge], mayFail: true);
-        if (Directory.Exists("/etc/netns"))
+        if (Directory.Exists(RootlessMode.ResolverRoot))
         {
-            foreach (var folder in Directory.GetDirectories("/etc/netns", Prefix + "*"))
+            foreach (var folder in Directory.GetDirectories(RootlessMode.ResolverRoot, Prefix + "*"))
                 Directory.Delete(folder, recursive: true);
         }
     }
@@ -37,7 +37,7 @@ public sealed class PodNetwork
     /// <summary>Makes a pod's namespace with its address, routes and resolver.</summary>
     public async Task AddAsync(string name, int index, string address, string space)
     {
-        var resolver = Path.Combine("/etc/netns", name);
+        var resolver = Path.Combine(RootlessMode.ResolverRoot, name);
         Directory.CreateDirectory(resolver);
         await File.WriteAllTextAsync(Path.Combine(resolver, "resolv.conf"),
             $"search {space}.svc.cluster.local svc.cluster.local cluster.local\nnameserver {Gateway}\noptions ndots:5 timeout:2 attempts:2\n");
@@ -63,7 +63,7 @@ public sealed class PodNetwork
                 _ = Native.Libc.Kill(number, 9);
         }
         await Shell.RunAsync("ip", ["netns", "del", name], mayFail: true);
-        var resolver = Path.Combine("/etc/netns", name);
+        var resolver = Path.Combine(RootlessMode.ResolverRoot, name);
         if (Directory.Exists(resolver))
             Directory.Delete(resolver, recursive: true);
     }

@@ -37,7 +37,7 @@ internal sealed class PodRunner(LocalPod pod, int index, MeshPaths paths, PodNet
             // The control plane must know the pod before its proxy asks: its own services make its inbound side.
             WriteManifest(ready: false);
             if (Pod.Injected.InitFlags.Count > 0)
-                await PodNetwork.ApplyRulesAsync(Pod.NetworkNamespace, Interception.Rules(InterceptionOptions.Parse(Pod.Injected.InitFlags)));
+                await PodNetwork.ApplyRulesAsync(Pod.NetworkNamespace, Interception.Rules(InterceptionOptions.Parse(Pod.Injected.InitFlags) with { ProxyMark = RootlessMode.IsOn ? ProxyMark : 0 }));
             _dialer[0] = new NamespaceDialer(Pod.NetworkNamespace);
             await prepared;
             if (Pod.Injected.HasProxy)
@@ -90,14 +90,19 @@ internal sealed class PodRunner(LocalPod pod, int index, MeshPaths paths, PodNet
         var bootstrap = Path.Combine(Pod.Folder, "bootstrap.json");
         await File.WriteAllTextAsync(bootstrap, NodeJson.Write(BootstrapWriter.Make(Pod, paths.XdsSocket, paths.SdsSocket), indented: true));
         var command = new List<string> { paths.ProxyProgram, "-c", bootstrap, "--concurrency", "1", "-l", "warning", "--file-flush-interval-msec", "200", "--drain-time-s", "5" };
+        if (RootlessMode.IsOn)
+            command.AddRange(["--upstream-mark", ProxyMark.ToString(System.Globalization.CultureInfo.InvariantCulture)]);
         if (paths.IsEnvoy)
             command.AddRange(["--disable-hot-restart", "--log-path", Path.Combine(Pod.Folder, "envoy.log")]);
         var log = Path.Combine(Pod.Folder, "proxy.log");
         await File.WriteAllTextAsync(log, "");
         _ = Libc.ChangeOwner(log, 1337, 1337);
         _ = Libc.ChangeOwner(Pod.Folder, 1337, 1337);
-        Pod.Proxy = await spawner.StartAsync(log, command, Pod.NetworkNamespace, user: 1337, folder: Pod.Folder);
+        Pod.Proxy = await spawner.StartAsync(log, command, Pod.NetworkNamespace, user: RootlessMode.IsOn ? 0 : 1337, folder: Pod.Folder);
     }
+
+    /// <summary>Mark of the proxy's own connections where it cannot have a user of its own.</summary>
+    private const int ProxyMark = 1337;
 
     /// <summary>Startup probe of the native sidecar: once a hundredth of a second, for a minute at the most.</summary>
     private async Task WaitForProxyAsync()

@@ -35,6 +35,11 @@ internal sealed class Spawner
                 {
                     foreach (var word in new[] { "ip", "netns", "exec", networkNamespace })
                         start.ArgumentList.Add(word);
+                    if (RootlessMode.IsOn)
+                    {
+                        foreach (var word in new[] { "/bin/sh", "-c", "mount --bind \"$1\" /etc/resolv.conf; shift; exec \"$@\"", "sh", Path.Combine(RootlessMode.ResolverRoot, networkNamespace, "resolv.conf") })
+                            start.ArgumentList.Add(word);
+                    }
                 }
                 start.ArgumentList.Add("setpriv");
                 if (user > 0)
