@@ -181,7 +181,7 @@ public class SimulatedLoopTests
         var closing = new ClosingOther(second, () =>
         {
             var socket = Open();
-            Assert.Equal(second.Fd, -1);
+            Assert.False(second.IsOpen);
             socket.Owner = newcomer;
             socket.Start(assumeWritable: false);
             return socket;

@@ -1,4 +1,3 @@
-using System.Text;
 using Tulle.Base;
 using Tulle.Loop;
 using Tulle.Snapshot;

@@ -13,6 +13,9 @@ public sealed class PodNetwork
     public const string Gateway = "10.244.0.1";
     private int _next = 2;
 
+    // The kernel takes its time with the interfaces of a removed namespace: names of this run never meet those of the last.
+    private readonly string _run = Random.Shared.Next(0x10000).ToString("x4", CultureInfo.InvariantCulture);
+
     /// <summary>Removes what an earlier run left: namespaces with their processes, the bridge, resolver files.</summary>
     public static async Task CleanAsync()
     {
@@ -41,7 +44,7 @@ public sealed class PodNetwork
         Directory.CreateDirectory(resolver);
         await File.WriteAllTextAsync(Path.Combine(resolver, "resolv.conf"),
             $"search {space}.svc.cluster.local svc.cluster.local cluster.local\nnameserver {Gateway}\noptions ndots:5 timeout:2 attempts:2\n");
-        var veth = $"tl{index}";
+        var veth = $"tl{_run}.{index}";
         await Shell.RunAsync("ip", ["-batch", "-"],
             $"netns add {name}\nlink add {veth} type veth peer name eth0 netns {name}\nlink set {veth} master {Bridge} up\n");
         await Shell.RunAsync("ip", ["-n", name, "-batch", "-"],
