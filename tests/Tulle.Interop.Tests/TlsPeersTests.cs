@@ -74,12 +74,12 @@ public sealed class TlsPeersTests : IAsyncLifetime
         await using var proxy = await StartProxyAsync();
         foreach (var suite in new[] { "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256" })
         {
-            var (_, output, errors) = await ShellAsync($"(printf 'GET / HTTP/1.1\\r\\nHost: shop\\r\\nx-echo: bytes={BodyBytes}\\r\\nConnection: close\\r\\n\\r\\n'; sleep 0.2) | {Client(_secure, $"-tls1_3 -ciphersuites {suite} -ign_eof -quiet")} 2>/dev/null | wc -c");
+            var (_, output, errors) = await ShellAsync($"(printf 'GET / HTTP/1.1\\r\\nHost: shop\\r\\nx-echo: bytes={BodyBytes}\\r\\nConnection: close\\r\\n\\r\\n') | {Client(_secure, $"-tls1_3 -ciphersuites {suite} -ign_eof -quiet")} 2>/dev/null | wc -c");
             Assert.True(int.Parse(output.Trim()) > BodyBytes, $"{suite}: {output} bytes; {errors}");
         }
         foreach (var suite in new[] { "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305" })
         {
-            var (_, output, errors) = await ShellAsync($"(printf 'GET / HTTP/1.1\\r\\nHost: shop\\r\\nx-echo: bytes={BodyBytes}\\r\\nConnection: close\\r\\n\\r\\n'; sleep 0.2) | {Client(_secure, $"-tls1_2 -cipher {suite} -ign_eof -quiet")} 2>/dev/null | wc -c");
+            var (_, output, errors) = await ShellAsync($"(printf 'GET / HTTP/1.1\\r\\nHost: shop\\r\\nx-echo: bytes={BodyBytes}\\r\\nConnection: close\\r\\n\\r\\n') | {Client(_secure, $"-tls1_2 -cipher {suite} -ign_eof -quiet")} 2>/dev/null | wc -c");
             Assert.True(int.Parse(output.Trim()) > BodyBytes, $"{suite}: {output} bytes; {errors}");
         }
         Assert.Contains("listener.127.0.0.1_" + _secure + ".ssl.connection_error: 0", await StatsAsync("connection_error"), StringComparison.Ordinal);
@@ -90,11 +90,15 @@ public sealed class TlsPeersTests : IAsyncLifetime
     public async Task Key_updates_in_both_directions_keep_the_connection()
     {
         await using var proxy = await StartProxyAsync();
-        var request = "printf 'GET /{0} HTTP/1.1\\r\\nHost: shop\\r\\n\\r\\n'; sleep 0.3";
-        var (_, output, errors) = await ShellAsync($"({string.Format(request, "one")}; echo K; sleep 0.3; {string.Format(request, "two")}; echo k; sleep 0.3; {string.Format(request, "three")}) | {Client(_secure, "-tls1_3")} 2>&1");
+        var said = Path.Combine(_folder, "said");
+        // Each line is written when the answer to the one before is there; s_client's own time-out is the deadline.
+        string Ask(string path) => $"printf 'GET {path} HTTP/1.1\\r\\nHost: shop\\r\\n\\r\\n'; seen '\"path\":\"{path}\"' 1";
+        await ShellAsync($"export said={said}; : >$said; seen() {{ until [ $(grep -c \"$1\" $said) -ge $2 ]; do :; done; }}; export -f seen; "
+            + $"timeout 8 bash -c '{$"{Ask("/one")}; echo K; seen KEYUPDATE 1; {Ask("/two")}; echo k; seen KEYUPDATE 2; {Ask("/three")}".Replace("'", "'\\''", StringComparison.Ordinal)}' | {Client(_secure, "-tls1_3")} >$said 2>&1");
+        var output = await File.ReadAllTextAsync(said);
         Assert.Contains("KEYUPDATE", output, StringComparison.Ordinal);
         foreach (var path in new[] { "/one", "/two", "/three" })
-            Assert.True(output.Contains($"\"path\":\"{path}\"", StringComparison.Ordinal), $"{path} was not answered: {output}{errors}");
+            Assert.True(output.Contains($"\"path\":\"{path}\"", StringComparison.Ordinal), $"{path} was not answered: {output}");
     }
 
     [NeedsFact("openssl", "curl")]
@@ -102,13 +106,13 @@ public sealed class TlsPeersTests : IAsyncLifetime
     {
         await using var proxy = await StartProxyAsync();
         var session = Path.Combine(_folder, "session.pem");
-        const string Ask = "(printf 'GET / HTTP/1.1\\r\\nHost: shop\\r\\n\\r\\n'; sleep 0.3)";
-        var first = await ShellAsync($"{Ask} | {Client(_secure, $"-tls1_3 -sess_out {session}")} 2>&1");
+        const string Ask = "printf 'GET / HTTP/1.1\\r\\nHost: shop\\r\\nConnection: close\\r\\n\\r\\n'";
+        var first = await ShellAsync($"{Ask} | {Client(_secure, $"-tls1_3 -ign_eof -sess_out {session}")} 2>&1");
         Assert.Contains("New, TLSv1.3", first.Output, StringComparison.Ordinal);
-        var again = await ShellAsync($"{Ask} | {Client(_secure, $"-tls1_3 -sess_in {session}")} 2>&1");
+        var again = await ShellAsync($"{Ask} | {Client(_secure, $"-tls1_3 -ign_eof -sess_in {session}")} 2>&1");
         Assert.Contains("Reused, TLSv1.3", again.Output, StringComparison.Ordinal);
         Assert.Contains("HTTP/1.1 200 OK", again.Output, StringComparison.Ordinal);
-        var elsewhere = await ShellAsync($"{Ask} | {Client(_other, $"-tls1_3 -sess_in {session} -alpn other")} 2>&1");
+        var elsewhere = await ShellAsync($"{Ask} | {Client(_other, $"-tls1_3 -ign_eof -sess_in {session} -alpn other")} 2>&1");
         Assert.Contains("New, TLSv1.3", elsewhere.Output, StringComparison.Ordinal);
     }
 
