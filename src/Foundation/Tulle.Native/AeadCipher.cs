@@ -7,7 +7,7 @@ public enum AeadKind : byte
     ChaCha20Poly1305,
 }
 
-/// <summary>One AEAD key in one direction, on an EVP context that is set up once and given only a new nonce per record.</summary>
+/// <summary>One AEAD key in one direction: AES-GCM in our own vector code where the processor has the instructions, else an EVP context that is set up once and given only a new nonce per record.</summary>
 public sealed unsafe class AeadCipher : IDisposable
 {
     public const int TagBytes = 16;
@@ -19,12 +19,18 @@ public sealed unsafe class AeadCipher : IDisposable
     private static readonly nint s_chaCha = OpenSsl.EVP_CIPHER_fetch(0, "ChaCha20-Poly1305", null);
 
     private readonly int _encrypt;
+    private readonly GcmKey? _own;
     private nint _context;
 
     public AeadCipher(AeadKind kind, ReadOnlySpan<byte> key, bool encrypt)
     {
         Kind = kind;
         _encrypt = encrypt ? 1 : 0;
+        if (kind != AeadKind.ChaCha20Poly1305 && key.Length == KeyBytes(kind) && GcmKey.IsReady)
+        {
+            _own = new GcmKey(key);
+            return;
+        }
         _context = OpenSsl.EVP_CIPHER_CTX_new();
         var cipher = kind switch
         {
@@ -45,6 +51,11 @@ public sealed unsafe class AeadCipher : IDisposable
     {
         if (output.Length < plaintext.Length + 1 + TagBytes)
             return false;
+        if (_own is not null)
+        {
+            _own.Seal(nonce, associated, plaintext, lastByte, output);
+            return true;
+        }
         if (OpenSsl.EVP_CipherInit_ex(_context, 0, 0, default, nonce, -1) != 1)
             return false;
         int written;
@@ -66,7 +77,11 @@ public sealed unsafe class AeadCipher : IDisposable
     public bool Open(ReadOnlySpan<byte> nonce, ReadOnlySpan<byte> associated, ReadOnlySpan<byte> sealedText, Span<byte> output)
     {
         var length = sealedText.Length - TagBytes;
-        if (length < 0 || output.Length < length || OpenSsl.EVP_CipherInit_ex(_context, 0, 0, default, nonce, -1) != 1)
+        if (length < 0 || output.Length < length)
+            return false;
+        if (_own is not null)
+            return _own.Open(nonce, associated, sealedText, output);
+        if (OpenSsl.EVP_CipherInit_ex(_context, 0, 0, default, nonce, -1) != 1)
             return false;
         int written;
         fixed (byte* aad = associated, input = sealedText, target = output)
@@ -83,6 +98,7 @@ public sealed unsafe class AeadCipher : IDisposable
 
     public void Dispose()
     {
+        _own?.Clear();
         if (_context != 0)
             OpenSsl.EVP_CIPHER_CTX_free(_context);
         _context = 0;

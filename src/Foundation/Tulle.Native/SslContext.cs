@@ -45,6 +45,7 @@ public sealed unsafe class SslContext
     /// <exception cref="InvalidOperationException">A certificate, key or setting is refused; the message carries OpenSSL's reason.</exception>
     public SslContext(SslContextOptions options)
     {
+        GcmKey.Prepare();
         IsServer = options.IsServer;
         VerifiesPeer = options.TrustedCaPem.Length > 0;
         OpenSsl.ERR_clear_error();
