@@ -21,6 +21,9 @@ public sealed class LocalMesh : IAsyncDisposable
     private readonly CertificateAgent _agent;
     private readonly Dictionary<string, PodRunner> _pods = new(StringComparer.Ordinal);
     private readonly SemaphoreSlim _reconciling = new(1, 1);
+
+    /// <summary>A starting pod keeps a processor busy: more at once than there are processors make every one slower and none sooner.</summary>
+    private readonly SemaphoreSlim _turns = new(Math.Max(2, Environment.ProcessorCount));
     private readonly CancellationTokenSource _stop = new();
     private readonly List<PortForward> _forwards = [];
     private DnsServer? _dns;
@@ -248,7 +251,19 @@ public sealed class LocalMesh : IAsyncDisposable
         };
         var runner = new PodRunner(pod, index, _paths, _network, _spawner, _agent, OnChange);
         _pods[key] = runner;
-        return runner.RunAsync();
+        return RunInTurnAsync(runner);
+    }
+
+    /// <summary>Milliseconds until a pod that is not ready passes its turn on: it may be waiting for one that is not started.</summary>
+    private const int TurnMs = 1000;
+
+    private async Task RunInTurnAsync(PodRunner runner)
+    {
+        await _turns.WaitAsync();
+        var running = runner.RunAsync();
+        await Task.WhenAny(running, Task.Delay(TurnMs));
+        _turns.Release();
+        await running;
     }
 
     private void OnChange(LocalPod pod)
@@ -333,5 +348,6 @@ public sealed class LocalMesh : IAsyncDisposable
             Directory.Delete(_paths.StateFolder, recursive: true);
         _stop.Dispose();
         _reconciling.Dispose();
+        _turns.Dispose();
     }
 }

@@ -37,7 +37,7 @@ public sealed class LocalPod
 
     public PodPhase Phase { get; set; }
 
-    /// <summary>Milliseconds from the decision to run it until it was ready; 0 before.</summary>
+    /// <summary>Milliseconds from its first step until it was ready; 0 before. Pods that wait for their turn are not started yet.</summary>
     public long ReadyMs { get; set; }
 
     public string Message { get; set; } = "";

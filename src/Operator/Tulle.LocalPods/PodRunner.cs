@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Net;
 using System.Net.Sockets;
 using Tulle.Base.Documents;
 using Tulle.Native;
@@ -27,6 +26,8 @@ internal sealed class PodRunner(LocalPod pod, int index, MeshPaths paths, PodNet
 
     public async Task RunAsync()
     {
+        if (_terminating)
+            return;
         var watch = Stopwatch.StartNew();
         try
         {
@@ -104,38 +105,21 @@ internal sealed class PodRunner(LocalPod pod, int index, MeshPaths paths, PodNet
     /// <summary>Mark of the proxy's own connections where it cannot have a user of its own.</summary>
     private const int ProxyMark = 1337;
 
+    private static readonly PodProbe s_proxyProbe = new(Node.Map(("httpGet", Node.Map(("path", "/healthz/ready"), ("port", "15021")))), new Dictionary<string, int>());
+
     /// <summary>Startup probe of the native sidecar: once a hundredth of a second, for a minute at the most.</summary>
     private async Task WaitForProxyAsync()
     {
         var deadline = Environment.TickCount64 + 60_000;
-        var target = new IPEndPoint(IPAddress.Parse(Pod.Address), 15021);
         while (Environment.TickCount64 < deadline)
         {
             if (Pod.Proxy!.HasExited)
                 throw new CommandException($"the proxy of {Pod.Name} ended with {Pod.Proxy.ExitCode}: {Tail(Path.Combine(Pod.Folder, "proxy.log"))}");
-            if (await GetAsync(target, "/healthz/ready"))
+            if (await s_proxyProbe.CheckAsync(_dialer[0]!, Pod.NetworkNamespace))
                 return;
             await Task.Delay(8, _stop.Token);
         }
         throw new CommandException($"the proxy of {Pod.Name} was not ready within 60 s; its log is {Path.Combine(Pod.Folder, "proxy.log")}");
-    }
-
-    private static async Task<bool> GetAsync(IPEndPoint target, string path)
-    {
-        using var limit = new CancellationTokenSource(1000);
-        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-        try
-        {
-            await socket.ConnectAsync(target, limit.Token);
-            await socket.SendAsync(System.Text.Encoding.ASCII.GetBytes($"GET {path} HTTP/1.1\r\nhost: probe\r\nconnection: close\r\n\r\n"), limit.Token);
-            var buffer = new byte[64];
-            var count = await socket.ReceiveAsync(buffer, limit.Token);
-            return count > 12 && buffer.AsSpan(0, count).StartsWith("HTTP/1.1 200"u8);
-        }
-        catch (Exception error) when (error is SocketException or OperationCanceledException)
-        {
-            return false;
-        }
     }
 
     private static string Tail(string file) => File.Exists(file) ? string.Join(" | ", File.ReadAllLines(file).TakeLast(3)) : "";
@@ -205,7 +189,7 @@ internal sealed class PodRunner(LocalPod pod, int index, MeshPaths paths, PodNet
             if (probe.DelayMs > 0)
                 await Task.Delay(probe.DelayMs, _stop.Token);
             // At the start a probe is asked more often than its period: the answer changes within milliseconds.
-            for (var wait = 5; !await probe.CheckAsync(_dialer[0]!, Pod.NetworkNamespace); wait = Math.Min(wait * 2, Math.Min(100, probe.PeriodMs)))
+            for (var wait = 5; !await probe.CheckAsync(_dialer[0]!, Pod.NetworkNamespace); wait = Math.Min(wait * 2, Math.Min(20, probe.PeriodMs)))
             {
                 if (Pod.Phase == PodPhase.Failed)
                     return;
