@@ -36,6 +36,8 @@ public sealed class ProxyWorker
 
     public IstioMetrics Metrics { get; }
 
+    internal PeerFactsCache Peers { get; } = new();
+
     internal ExchangePool Exchanges { get; } = new();
 
     /// <summary>Draining for good: every answer says Connection: close.</summary>

@@ -1,6 +1,7 @@
 using Tulle.Base;
 using Tulle.Base.Documents;
 using Tulle.Snapshot;
+using Tulle.Wire.Istio;
 
 namespace Tulle.Sidecar;
 
@@ -108,12 +109,21 @@ internal sealed class Bootstrap
         string Label(string name, string otherwise) => labels?[name]?.AsText is { Length: > 0 } value ? value : otherwise;
         var canonical = Label("service.istio.io/canonical-name", Label("app.kubernetes.io/name", Label("app", metadata?["WORKLOAD_NAME"]?.AsText ?? "unknown")));
         var revision = Label("service.istio.io/canonical-revision", Label("app.kubernetes.io/version", Label("version", "latest")));
+        var workload = new WorkloadFacts(metadata?["WORKLOAD_NAME"]?.AsText ?? "unknown", metadata?["NAMESPACE"]?.AsText ?? "unknown", canonical, revision,
+            Label("app", canonical), Label("version", revision), metadata?["CLUSTER_ID"]?.AsText ?? "unknown");
+        var id = node["id"]?.AsText ?? "";
         return new NodeConfig
         {
-            Id = node["id"]?.AsText ?? "",
+            Id = id,
             Cluster = node["cluster"]?.AsText ?? "",
-            Workload = new WorkloadFacts(metadata?["WORKLOAD_NAME"]?.AsText ?? "unknown", metadata?["NAMESPACE"]?.AsText ?? "unknown", canonical, revision,
-                Label("app", canonical), Label("version", revision), metadata?["CLUSTER_ID"]?.AsText ?? "unknown"),
+            Workload = workload,
+            PeerMetadata = metadata?["WORKLOAD_NAME"] is null ? [] : PeerMetadataText.Write(
+                s_toldFacts.Where(f => metadata[f] is not null).Select(f => KeyValuePair.Create(f, metadata[f]!.AsText)),
+                [new("app", workload.App), new("version", workload.Version), new("service.istio.io/canonical-name", canonical), new("service.istio.io/canonical-revision", revision)]),
+            PeerMetadataId = System.Text.Encoding.UTF8.GetBytes(id),
         };
     }
+
+    /// <summary>What a node's metadata says that other sidecars are told.</summary>
+    private static readonly string[] s_toldFacts = ["NAME", "NAMESPACE", "OWNER", "WORKLOAD_NAME", "CLUSTER_ID"];
 }

@@ -31,10 +31,21 @@ public sealed class NodeConfig
     public string Cluster { get; init; } = "";
 
     public WorkloadFacts Workload { get; init; } = WorkloadFacts.Unknown;
+
+    /// <summary>Value of x-envoy-peer-metadata that tells other sidecars of this workload; empty: nothing is told.</summary>
+    public byte[] PeerMetadata { get; init; } = [];
+
+    /// <summary>Value of x-envoy-peer-metadata-id: <see cref="Id"/> as bytes.</summary>
+    public byte[] PeerMetadataId { get; init; } = [];
 }
 
 /// <summary>The facts of a workload that Istio's metrics name.</summary>
 public sealed record WorkloadFacts(string Name, string Namespace, string CanonicalName, string CanonicalRevision, string App, string Version, string Cluster)
 {
     public static WorkloadFacts Unknown { get; } = new("unknown", "unknown", "unknown", "unknown", "unknown", "unknown", "unknown");
+
+    // Part of the key under which every request is counted: made once.
+    private readonly int _hash = HashCode.Combine(Name, Namespace, CanonicalName, CanonicalRevision, App, Version, Cluster);
+
+    public override int GetHashCode() => _hash;
 }

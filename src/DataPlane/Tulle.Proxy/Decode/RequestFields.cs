@@ -25,8 +25,6 @@ internal static class RequestFields
         if (manager.Via.Length > 0)
             AppendVia(head, manager.Via);
         ForwardedClientCertificate.Apply(manager, head, facts, peer);
-        if (manager.PeerMetadata)
-            PeerMetadata.OnRequest(worker, manager, head);
         _ = upgrade;
     }
 

@@ -17,6 +17,7 @@ internal sealed partial class HttpConnection
     private VirtualHostConfig? _host;
     private ClusterState? _cluster;
     private WorkloadFacts? _sourceWorkload, _destinationWorkload;
+    private PeerFields _peerTold;
     private IReadOnlyDictionary<string, string> _subset = EmptySubset;
     private WeightedClusterConfig? _weighted;
 
@@ -43,6 +44,7 @@ internal sealed partial class HttpConnection
         _weighted = null;
         _subset = EmptySubset;
         _sourceWorkload = _destinationWorkload = null;
+        _peerTold = PeerFields.None;
         _requestChunks = default;
         _requestComplete = false;
         _responseComplete = _responseStarted = _localReply = _upgrade = _tunnel = _sendContinue = false;
@@ -86,6 +88,8 @@ internal sealed partial class HttpConnection
         if (!CheckUpgrade(head))
             return;
         RequestFields.Prepare(Worker, _manager, head, _record, Facts, _down.Peer, _upgrade);
+        if (_manager.PeerMetadata && _manager.IsInbound)
+            _sourceWorkload = PeerMetadata.Take(Worker, head, out _peerTold);
         if (!FindRoute(head))
             return;
         if (head.ExpectsContinue && !_manager.Proxy100Continue)
@@ -192,6 +196,8 @@ internal sealed partial class HttpConnection
                 head.Set(KnownHeader.EnvoyExpectedTimeout, writer.Written);
             }
         }
+        if (!_manager.IsInbound && PeerMetadata.MayTell(_manager, cluster.Config))
+            PeerMetadata.Tell(Worker, head, PeerFields.Both);
         _canReplay = action.Retry is not null;
         NextAttempt();
     }

@@ -1,5 +1,6 @@
 using Tulle.Base;
 using Tulle.Loop;
+using Tulle.Snapshot;
 using Tulle.Wire;
 using Tulle.Wire.Http1;
 
@@ -367,8 +368,10 @@ internal sealed partial class HttpConnection
             writer.AddNumber(Math.Max(0, (_record.ResponseStartMicros - _attemptStartMicros) / 1000));
             head.Set(KnownHeader.EnvoyServiceTime, writer.Written);
         }
-        if (_manager.IstioStats || _manager.PeerMetadata)
-            PeerMetadata.OnResponse(Worker, _manager, head, _record, ref _sourceWorkload, ref _destinationWorkload);
+        if (_manager.PeerMetadata && !_manager.IsInbound)
+            _destinationWorkload = PeerMetadata.Take(Worker, head, out _);
+        else if (_manager.IsInbound && _manager.PeerPropagation != PeerPropagation.None)
+            PeerMetadata.Tell(Worker, head, _peerTold);
         ResponseFields.Prepare(Worker, _manager, head);
         if (_host is { AttemptCountInResponse: true })
         {

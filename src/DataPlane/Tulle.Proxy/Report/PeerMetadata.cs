@@ -1,35 +1,87 @@
 using Tulle.Snapshot;
 using Tulle.Wire.Http1;
+using Tulle.Wire.Istio;
 
 namespace Tulle.Proxy;
 
+/// <summary>Which of the two fields a peer sent.</summary>
+[Flags]
+internal enum PeerFields : byte
+{
+    None = 0,
+    Id = 1,
+    Metadata = 2,
+    Both = Id | Metadata,
+}
+
 /// <summary>
-/// istio.metadata_exchange for HTTP: two fields that tell the other side's sidecar whose workload this is. They never reach an application: a sidecar
-/// takes them off inbound requests and outbound responses.
+/// istio.metadata_exchange for HTTP: two fields tell the other side's sidecar whose workload this is. They never reach an application: a sidecar takes
+/// them off inbound requests and outbound responses, and answers with its own only who told of himself.
 /// </summary>
 internal static class PeerMetadata
 {
-    public static void OnRequest(ProxyWorker worker, HttpManagerConfig manager, HttpHead head)
+    /// <summary>Takes the fields off; the facts they told, null when they told none.</summary>
+    public static WorkloadFacts? Take(ProxyWorker worker, HttpHead head, out PeerFields told)
     {
-        if (manager.IsInbound)
+        told = PeerFields.None;
+        WorkloadFacts? facts = null;
+        var index = head.Find(KnownHeader.EnvoyPeerMetadata);
+        if (index >= 0)
         {
+            told |= PeerFields.Metadata;
+            facts = worker.Peers.Find(head.Value(index));
             head.Remove(KnownHeader.EnvoyPeerMetadata);
-            head.Remove(KnownHeader.EnvoyPeerMetadataId);
         }
+        if (head.Find(KnownHeader.EnvoyPeerMetadataId) < 0)
+            return facts;
+        told |= PeerFields.Id;
+        head.Remove(KnownHeader.EnvoyPeerMetadataId);
+        return facts;
     }
 
-    public static void OnResponse(ProxyWorker worker, HttpManagerConfig manager, HttpHead head, RequestRecord record, ref WorkloadFacts? source, ref WorkloadFacts? destination)
+    public static bool MayTell(HttpManagerConfig manager, ClusterConfig cluster) =>
+        manager.PeerPropagation == PeerPropagation.Everybody || (manager.PeerPropagation == PeerPropagation.Services && cluster.Service != ServiceFacts.Unknown);
+
+    public static void Tell(ProxyWorker worker, HttpHead head, PeerFields fields)
     {
-        if (!manager.IsInbound)
-        {
-            head.Remove(KnownHeader.EnvoyPeerMetadata);
-            head.Remove(KnownHeader.EnvoyPeerMetadataId);
-            source = worker.Snapshot.Node.Workload;
-            destination = record.Endpoint?.Workload;
-        }
-        else
-        {
-            destination = worker.Snapshot.Node.Workload;
-        }
+        var node = worker.Snapshot.Node;
+        if ((fields & PeerFields.Id) != 0)
+            head.Set(KnownHeader.EnvoyPeerMetadataId, node.PeerMetadataId);
+        if ((fields & PeerFields.Metadata) != 0 && node.PeerMetadata.Length > 0)
+            head.Set(KnownHeader.EnvoyPeerMetadata, node.PeerMetadata);
+    }
+}
+
+/// <summary>What peers told of themselves, by the bytes they told it in: read once, compared afterwards.</summary>
+internal sealed class PeerFactsCache
+{
+    /// <summary>Peers remembered per loop; beyond it all are forgotten. Source: Istio's max_peer_cache_size.</summary>
+    private const int PeersMax = 500;
+
+    private readonly Dictionary<int, (byte[] Text, WorkloadFacts? Facts)> _peers = [];
+
+    public WorkloadFacts? Find(ReadOnlySpan<byte> text)
+    {
+        var hash = new HashCode();
+        hash.AddBytes(text);
+        var key = hash.ToHashCode();
+        if (_peers.TryGetValue(key, out var known) && text.SequenceEqual(known.Text))
+            return known.Facts;
+        if (_peers.Count >= PeersMax)
+            _peers.Clear();
+        var facts = Facts(PeerMetadataText.Read(text));
+        // A text that is too long to be read is not worth its memory.
+        if (text.Length <= PeerMetadataText.TextBytesMax)
+            _peers[key] = (text.ToArray(), facts);
+        return facts;
+    }
+
+    private static WorkloadFacts? Facts(Dictionary<string, string>? told)
+    {
+        if (told is null)
+            return null;
+        string Of(string name) => told.GetValueOrDefault(name) is { Length: > 0 } value ? value : "unknown";
+        return new WorkloadFacts(Of("WORKLOAD_NAME"), Of("NAMESPACE"), Of("LABELS/service.istio.io/canonical-name"), Of("LABELS/service.istio.io/canonical-revision"),
+            Of("LABELS/app"), Of("LABELS/version"), Of("CLUSTER_ID"));
     }
 }

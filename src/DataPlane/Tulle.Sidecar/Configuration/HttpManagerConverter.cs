@@ -127,6 +127,7 @@ internal static class HttpManagerConverter
             SuppressEnvoyHeaders = filters.SuppressEnvoyHeaders,
             UpstreamAlpn = filters.Alpn,
             PeerMetadata = filters.PeerMetadata,
+            PeerPropagation = filters.PeerPropagation,
             IstioStats = filters.IstioStats,
             IsInbound = isInbound,
         };
@@ -137,6 +138,7 @@ internal static class HttpManagerConverter
     private sealed class FilterFacts
     {
         public bool SuppressEnvoyHeaders, PeerMetadata, IstioStats;
+        public PeerPropagation PeerPropagation;
         public IReadOnlyList<string> Alpn = [];
     }
 
@@ -166,8 +168,9 @@ internal static class HttpManagerConverter
                     config.Done("is not supported by this proxy");
                     break;
                 case "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig":
+                    break;
                 case "io.istio.http.peer_metadata.Config":
-                    facts.PeerMetadata |= type.StartsWith("io.istio", StringComparison.Ordinal);
+                    ReadPeerMetadata(node, facts);
                     break;
                 case "stats.PluginConfig":
                     facts.IstioStats = true;
@@ -193,6 +196,17 @@ internal static class HttpManagerConverter
         if (!hasRouter)
             manager.Fail("http_filters", "the last filter must be envoy.filters.http.router");
         return facts;
+    }
+
+    /// <summary>Both ways of learning (fields, and a look-up by address that only ambient mode feeds) are accepted; fields are what is done.</summary>
+    private static void ReadPeerMetadata(Node config, FilterFacts facts)
+    {
+        facts.PeerMetadata = true;
+        foreach (var method in (config["upstream_propagation"]?.Items ?? []).Concat(config["downstream_propagation"]?.Items ?? []))
+        {
+            if (method["istio_headers"] is { } fields)
+                facts.PeerPropagation = fields["skip_external_clusters"]?.AsBool == true ? PeerPropagation.Services : PeerPropagation.Everybody;
+        }
     }
 
     /// <summary>What an HTTP/1.1 upstream connection offers: istio-http/1.1 tells the other sidecar that HTTP follows.</summary>

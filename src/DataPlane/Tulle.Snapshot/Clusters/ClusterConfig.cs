@@ -95,6 +95,11 @@ public sealed class ClusterConfig
 public sealed record ServiceFacts(string Host, string Name, string Namespace)
 {
     public static ServiceFacts Unknown { get; } = new("unknown", "unknown", "unknown");
+
+    // Part of the key under which every request is counted: made once.
+    private readonly int _hash = HashCode.Combine(Host, Name, Namespace);
+
+    public override int GetHashCode() => _hash;
 }
 
 public sealed record DnsTargetConfig(string Host, int Port, int Weight, int Priority, EndpointFacts Facts);

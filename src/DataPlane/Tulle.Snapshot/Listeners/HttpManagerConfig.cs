@@ -113,11 +113,25 @@ public sealed class HttpManagerConfig
     /// <summary>istio.alpn: ALPN offered upstream instead of the cluster's; empty leaves it.</summary>
     public IReadOnlyList<string> UpstreamAlpn { get; init; } = [];
 
-    /// <summary>istio.metadata_exchange and istio.stats are in the chain.</summary>
+    /// <summary>istio.metadata_exchange: what the other side's sidecar says of its workload is read and taken off.</summary>
     public bool PeerMetadata { get; init; }
 
+    /// <summary>istio.metadata_exchange: this side says its own.</summary>
+    public PeerPropagation PeerPropagation { get; init; }
+
+    /// <summary>istio.stats is in the chain.</summary>
     public bool IstioStats { get; init; }
 
     /// <summary>This side of the mesh: outbound managers report as source, inbound ones as destination.</summary>
     public bool IsInbound { get; init; }
+}
+
+/// <summary>Whom a manager tells of its own workload. Source: io.istio.http.peer_metadata.Config, istio_headers and its skip_external_clusters.</summary>
+public enum PeerPropagation : byte
+{
+    None,
+    Everybody,
+
+    /// <summary>Only clusters that stand for a service of the mesh.</summary>
+    Services,
 }
