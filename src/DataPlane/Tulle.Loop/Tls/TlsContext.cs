@@ -1,4 +1,6 @@
+using System.Security.Cryptography;
 using Tulle.Native;
+using Tulle.Wire.Tls;
 
 namespace Tulle.Loop;
 
@@ -30,7 +32,19 @@ public sealed class TlsContextOptions
 public sealed class TlsContext
 {
     /// <exception cref="InvalidOperationException">OpenSSL refuses a certificate, key or setting.</exception>
-    public TlsContext(TlsContextOptions options) => Inner = new SslContext(new SslContextOptions
+    public TlsContext(TlsContextOptions options)
+    {
+        Inner = Make(options);
+        // OpenSSL has taken the certificate, so it can be read.
+        if (options.Certificates.Count > 0 && PemEncoding.TryFindUtf8(options.Certificates[0].ChainPem, out var fields))
+        {
+            var leaf = new byte[fields.DecodedDataLength];
+            System.Buffers.Text.Base64.DecodeFromUtf8(options.Certificates[0].ChainPem.AsSpan(fields.Base64Data), leaf, out _, out _);
+            Identity = CertificateNames.TryRead(leaf)?.FirstUri;
+        }
+    }
+
+    private static SslContext Make(TlsContextOptions options) => new(new SslContextOptions
     {
         IsServer = options.IsServer,
         Certificates = options.Certificates,
@@ -45,6 +59,9 @@ public sealed class TlsContext
     });
 
     internal SslContext Inner { get; }
+
+    /// <summary>The SPIFFE id in the first certificate, or null.</summary>
+    public string? Identity { get; }
 
     public static byte[] AlpnWire(IReadOnlyList<string> protocols) => SslContext.AlpnWire(protocols);
 }

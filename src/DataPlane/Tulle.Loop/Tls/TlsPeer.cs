@@ -21,6 +21,9 @@ public sealed class TlsPeer
     /// <summary>DER of the peer's certificate; empty when it sent none.</summary>
     public byte[] Certificate { get; init; } = [];
 
+    /// <summary>The SPIFFE id in the certificate that this side has, or null.</summary>
+    public string? LocalIdentity { get; init; }
+
     /// <summary>The peer's SPIFFE id, or null.</summary>
     public string? Identity => Names?.FirstUri;
 }

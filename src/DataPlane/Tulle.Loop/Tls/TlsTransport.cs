@@ -18,6 +18,7 @@ public sealed class TlsTransport : Transport
     private readonly SslResumption? _resumption;
     private readonly string _serverName;
     private readonly bool _isServer;
+    private readonly string? _localIdentity;
     private SslSession? _ssl;
     private RecordLayer? _records;
     private byte[]? _cipherIn; // Rented: received ciphertext that was not used up.
@@ -32,6 +33,7 @@ public sealed class TlsTransport : Transport
     {
         _serverName = serverName;
         _isServer = context.Inner.IsServer;
+        _localIdentity = context.Identity;
         _resumption = resumption?.Inner;
         _ssl = new SslSession(context.Inner, _isServer ? null : serverName, alpnWire, _resumption);
     }
@@ -113,6 +115,7 @@ public sealed class TlsTransport : Transport
             Version = ssl.Version,
             Cipher = ssl.CipherName,
             IsResumed = ssl.IsResumed,
+            LocalIdentity = _localIdentity,
             Certificate = certificate,
             Names = certificate.Length > 0 ? CertificateNames.TryRead(certificate) : null,
         };

@@ -24,7 +24,6 @@ internal sealed class ConnectionFacts
 
     /// <summary>The listener in whose numbers this connection is counted already.</summary>
     public ActiveListener? CountedIn;
-    public string LocalIdentity = "";
 
     /// <summary>The x-forwarded-client-cert element of this peer, made once.</summary>
     public byte[]? ClientCertificateElement;
@@ -69,6 +68,5 @@ internal abstract class Connection(ProxyWorker worker, ActiveListener listener, 
         record.DownstreamDirectRemote = Facts.DirectRemote;
         record.ServerName = Facts.ServerName;
         record.ChainName = Facts.ChainName;
-        record.LocalIdentity = Facts.LocalIdentity;
     }
 }

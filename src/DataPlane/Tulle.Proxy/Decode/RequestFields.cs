@@ -215,16 +215,16 @@ internal static class ForwardedClientCertificate
         }
         if (mode == ClientCertificateForwarding.ForwardOnly)
             return;
-        var element = facts.ClientCertificateElement ??= Describe(manager, facts, peer!);
+        var element = facts.ClientCertificateElement ??= Describe(manager, peer!);
         var index = mode == ClientCertificateForwarding.AppendForward ? head.Find(KnownHeader.ForwardedClientCert) : -1;
         head.Set(KnownHeader.ForwardedClientCert, index >= 0 ? (byte[])[.. head.Value(index), (byte)',', .. element] : element);
     }
 
-    private static byte[] Describe(HttpManagerConfig manager, ConnectionFacts facts, TlsPeer peer)
+    private static byte[] Describe(HttpManagerConfig manager, TlsPeer peer)
     {
         var text = new StringBuilder();
-        if (facts.LocalIdentity.Length > 0)
-            text.Append("By=").Append(facts.LocalIdentity).Append(';');
+        if (peer.LocalIdentity is { } own)
+            text.Append("By=").Append(own).Append(';');
         text.Append("Hash=").Append(Convert.ToHexStringLower(SHA256.HashData(peer.Certificate)));
         if (manager.SetCertificateSubject)
             text.Append(";Subject=\"").Append(peer.Names?.Subject).Append('"');

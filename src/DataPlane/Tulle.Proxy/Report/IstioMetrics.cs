@@ -48,8 +48,8 @@ public sealed class IstioMetrics
             isInbound ? source ?? WorkloadFacts.Unknown : own,
             isInbound ? own : destination ?? record.Endpoint?.Workload ?? WorkloadFacts.Unknown,
             record.Cluster?.Service ?? ServiceFacts.Unknown,
-            isInbound ? record.Peer?.Identity ?? "unknown" : record.UpstreamPeer is not null ? record.LocalIdentity : "unknown",
-            isInbound ? (record.LocalIdentity.Length > 0 && record.Peer?.Identity is not null ? record.LocalIdentity : "unknown") : record.UpstreamPeer?.Identity ?? "unknown",
+            (isInbound ? record.Peer?.Identity : record.UpstreamPeer?.LocalIdentity) ?? "unknown",
+            (isInbound ? record.Peer?.LocalIdentity : record.UpstreamPeer?.Identity) ?? "unknown",
             status,
             record.Reason,
             isInbound && record.Peer?.Identity is not null);

@@ -116,7 +116,7 @@ public static class LogWriter
                 writer.AddText(record.Peer?.Identity);
                 break;
             case LogOperator.DownstreamLocalUri:
-                writer.AddText(record.LocalIdentity);
+                writer.AddText(record.Peer?.LocalIdentity);
                 break;
             case LogOperator.DownstreamTlsVersion:
                 writer.AddText(record.Peer?.Version);

@@ -32,7 +32,6 @@ public sealed class RequestRecord
     public byte[] RouteName = [];
     public string ServerName = "";
     public string ChainName = "";
-    public string LocalIdentity = "";
     public string Protocol = "";
     public ulong ConnectionId;
     public TlsPeer? Peer;
@@ -62,6 +61,6 @@ public sealed class RequestRecord
         Reset();
         Peer = null;
         Request = null;
-        ServerName = ChainName = LocalIdentity = "";
+        ServerName = ChainName = "";
     }
 }
