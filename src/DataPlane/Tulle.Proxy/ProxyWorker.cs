@@ -36,7 +36,9 @@ public sealed class ProxyWorker
 
     public IstioMetrics Metrics { get; }
 
-    internal PeerFactsCache Peers { get; } = new();
+    internal PeerFactsCache Peers { get; } = new(isTcp: false);
+
+    internal PeerFactsCache TcpPeers { get; } = new(isTcp: true);
 
     internal ExchangePool Exchanges { get; } = new();
 

@@ -112,14 +112,16 @@ internal sealed class Bootstrap
         var workload = new WorkloadFacts(metadata?["WORKLOAD_NAME"]?.AsText ?? "unknown", metadata?["NAMESPACE"]?.AsText ?? "unknown", canonical, revision,
             Label("app", canonical), Label("version", revision), metadata?["CLUSTER_ID"]?.AsText ?? "unknown");
         var id = node["id"]?.AsText ?? "";
+        var told = metadata?["WORKLOAD_NAME"] is null ? null : WorkloadStruct.Write(
+            s_toldFacts.Where(f => metadata[f] is not null).Select(f => KeyValuePair.Create(f, metadata[f]!.AsText)),
+            [new("app", workload.App), new("version", workload.Version), new("service.istio.io/canonical-name", canonical), new("service.istio.io/canonical-revision", revision)]);
         return new NodeConfig
         {
             Id = id,
             Cluster = node["cluster"]?.AsText ?? "",
             Workload = workload,
-            PeerMetadata = metadata?["WORKLOAD_NAME"] is null ? [] : PeerMetadataText.Write(
-                s_toldFacts.Where(f => metadata[f] is not null).Select(f => KeyValuePair.Create(f, metadata[f]!.AsText)),
-                [new("app", workload.App), new("version", workload.Version), new("service.istio.io/canonical-name", canonical), new("service.istio.io/canonical-revision", revision)]),
+            PeerMetadata = told is null ? [] : WorkloadStruct.ToField(told),
+            PeerExchange = told is null ? [] : WorkloadStruct.ToExchange(told, id),
             PeerMetadataId = System.Text.Encoding.UTF8.GetBytes(id),
         };
     }

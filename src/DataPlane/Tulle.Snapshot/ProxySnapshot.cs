@@ -35,6 +35,9 @@ public sealed class NodeConfig
     /// <summary>Value of x-envoy-peer-metadata that tells other sidecars of this workload; empty: nothing is told.</summary>
     public byte[] PeerMetadata { get; init; } = [];
 
+    /// <summary>The same as the first bytes of a TCP connection.</summary>
+    public byte[] PeerExchange { get; init; } = [];
+
     /// <summary>Value of x-envoy-peer-metadata-id: <see cref="Id"/> as bytes.</summary>
     public byte[] PeerMetadataId { get; init; } = [];
 }

@@ -5,7 +5,7 @@ using Tulle.Snapshot;
 namespace Tulle.Proxy;
 
 /// <summary>A downstream connection whose bytes are relayed as they are (envoy.filters.network.tcp_proxy).</summary>
-internal sealed class TcpConnection : Connection
+internal sealed class TcpConnection : Connection, IPeerListener
 {
     private readonly TcpProxyConfig _config;
     private readonly Transport _down;
@@ -15,6 +15,9 @@ internal sealed class TcpConnection : Connection
     private readonly TcpStats _stats;
     private readonly RequestRecord _record = new();
     private readonly bool _istioStats;
+    private readonly string _exchangeProtocol = "";
+    private WorkloadFacts? _peer;
+    private bool _isCounted;
     private ClusterState? _cluster;
     private UpstreamConnection? _up;
     private HostState? _host;
@@ -30,7 +33,11 @@ internal sealed class TcpConnection : Connection
         _releaseLimit = releaseLimit;
         _stats = worker.TcpStatsOf(_config.StatPrefix);
         foreach (var filter in chain.Filters)
+        {
             _istioStats |= filter.Kind == NetworkFilterKind.Stats;
+            if (filter.Kind == NetworkFilterKind.MetadataExchange)
+                _exchangeProtocol = filter.ExchangeProtocol;
+        }
     }
 
     private bool IsInbound => Listener.Config.Direction == "INBOUND";
@@ -146,9 +153,8 @@ internal sealed class TcpConnection : Connection
         _record.UpstreamPeer = up.Transport.Peer;
         _host!.ActiveRequests++;
         _host.RequestTotal++;
-        if (_istioStats)
-            Worker.Metrics.CountTcp(Worker, _record, IsInbound, opened: 1, closed: 0);
         var relay = new TcpRelay(Worker.Loop, _down, up.Transport, _signal, _config.IdleTimeoutMs);
+        Exchange(relay);
         var end = await relay.RunAsync(() => _closed);
         _host.ActiveRequests--;
         if (end == RelayEnd.IdleTimeout)
@@ -160,8 +166,38 @@ internal sealed class TcpConnection : Connection
         _stats.BytesSent.Add(loop, relay.BytesToDownstream);
         _cluster!.Stats.BytesSent.Add(loop, relay.BytesToUpstream);
         _cluster.Stats.BytesReceived.Add(loop, relay.BytesToDownstream);
+        CountOpened();
         if (_istioStats)
-            Worker.Metrics.CountTcp(Worker, _record, IsInbound, opened: 0, closed: 1);
+            Worker.Metrics.CountTcp(Worker, _record, IsInbound, _peer, opened: 0, closed: 1);
+    }
+
+    /// <summary>Sidecars that agreed on it by ALPN tell each other their workloads first; the connection is counted when the one is known whom this side reports.</summary>
+    private void Exchange(TcpRelay relay)
+    {
+        var own = Worker.Snapshot.Node.PeerExchange;
+        var upProtocol = _cluster!.Config.ExchangeProtocol;
+        var withDown = _exchangeProtocol.Length > 0 && _down.Peer?.Alpn == _exchangeProtocol;
+        var withUp = upProtocol.Length > 0 && _up!.Transport.Peer?.Alpn == upProtocol;
+        if (!(IsInbound ? withDown : withUp))
+            CountOpened();
+        if (withDown)
+            relay.Exchange(withUpstream: false, own, IsInbound ? this : null);
+        if (withUp)
+            relay.Exchange(withUpstream: true, own, IsInbound ? null : this);
+    }
+
+    public void OnPeer(ReadOnlySpan<byte> told)
+    {
+        if (told.Length > 0)
+            _peer = Worker.TcpPeers.Find(told);
+        CountOpened();
+    }
+
+    private void CountOpened()
+    {
+        if (_istioStats && !_isCounted)
+            Worker.Metrics.CountTcp(Worker, _record, IsInbound, _peer, opened: 1, closed: 0);
+        _isCounted = true;
     }
 
     public override void ForceClose() => Close();

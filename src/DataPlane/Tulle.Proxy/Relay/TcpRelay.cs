@@ -1,5 +1,6 @@
 using Tulle.Base;
 using Tulle.Loop;
+using Tulle.Wire.Istio;
 
 namespace Tulle.Proxy;
 
@@ -11,6 +12,13 @@ internal enum RelayEnd : byte
     DownstreamReset,
     UpstreamReset,
     Cancelled,
+}
+
+/// <summary>Who wants to know what a peer's sidecar said of itself before the stream began.</summary>
+internal interface IPeerListener
+{
+    /// <param name="told">The whole exchange; empty when the peer sent none. Not to be kept.</param>
+    void OnPeer(ReadOnlySpan<byte> told);
 }
 
 /// <summary>
@@ -30,6 +38,10 @@ internal sealed class TcpRelay(EventLoop loop, Transport down, Transport up, Sig
         public byte[]? Buffer;
         public int Start, End;
         public bool SourceEnded, SinkEnded, Failed;
+
+        // The source's first bytes may be its sidecar's exchange: what came is kept back until that is known.
+        public bool Opening;
+        public IPeerListener? PeerListener;
         public long Bytes;
         public int FullReads;
         public SplicePipe? Pipe;
@@ -42,6 +54,36 @@ internal sealed class TcpRelay(EventLoop loop, Transport down, Transport up, Sig
     public long BytesToUpstream => _toUp.Bytes;
 
     public long BytesToDownstream => _toDown.Bytes;
+
+    /// <summary>
+    /// istio.metadata_exchange: tells the sidecar on that side of this workload, and takes what it tells off the stream. Before <see cref="RunAsync"/>.
+    /// </summary>
+    public void Exchange(bool withUpstream, ReadOnlySpan<byte> own, IPeerListener? listener)
+    {
+        ref var sending = ref withUpstream ? ref _toUp : ref _toDown;
+        ref var receiving = ref withUpstream ? ref _toDown : ref _toUp;
+        receiving.Opening = true;
+        receiving.PeerListener = listener;
+        // The first bytes of a TLS connection: the transport takes them all, and keeps what the kernel does not.
+        if (own.Length > 0 && (withUpstream ? up : down).Write(own) != own.Length)
+            sending.Failed = true;
+    }
+
+    /// <summary>Bytes of a stream's start that may be an exchange; true when it is told what they are, and the stream goes on behind it.</summary>
+    private bool Open(ref Direction direction)
+    {
+        var start = direction.Buffer.AsSpan(direction.Start, direction.End - direction.Start);
+        var length = WorkloadStruct.ExchangeLength(start);
+        if (length < 0 && !direction.SourceEnded)
+            return false;
+        direction.Opening = false;
+        length = Math.Max(0, length);
+        direction.PeerListener?.OnPeer(start[..length]);
+        direction.Bytes -= length;
+        if (length > 0)
+            BufferQueue.Consume(loop.Buffers, ref direction.Buffer, ref direction.Start, ref direction.End, length);
+        return true;
+    }
 
     public void PreloadToUpstream(ReadOnlySpan<byte> bytes) => BufferQueue.Append(loop.Buffers, ref _toUp.Buffer, ref _toUp.Start, ref _toUp.End, bytes);
 
@@ -120,7 +162,9 @@ internal sealed class TcpRelay(EventLoop loop, Transport down, Transport up, Sig
                     return;
                 continue;
             }
-            if (direction.End > direction.Start)
+            if (direction.Opening && direction.SourceEnded)
+                Open(ref direction);
+            if (direction.End > direction.Start && !direction.Opening)
             {
                 if (!Drain(ref direction, sink))
                     return;
@@ -166,6 +210,12 @@ internal sealed class TcpRelay(EventLoop loop, Transport down, Transport up, Sig
         _lastActivityMs = loop.NowMs;
         direction.Bytes += count;
         direction.FullReads = count == wanted ? direction.FullReads + 1 : 0;
+        if (direction.Opening)
+        {
+            BufferQueue.Append(loop.Buffers, ref direction.Buffer, ref direction.Start, ref direction.End, staging[..count]);
+            Open(ref direction);
+            return true;
+        }
         var sent = sink.Write(staging[..count]);
         if (sent < 0 && sent != -Errno.EAGAIN)
         {

@@ -75,9 +75,10 @@ public sealed class IstioMetrics
         row.ResponseSizeSum += record.BytesSent;
     }
 
-    public void CountTcp(ProxyWorker worker, RequestRecord record, bool isInbound, long opened, long closed)
+    /// <param name="peer">What the other side's sidecar told of its workload, or null.</param>
+    public void CountTcp(ProxyWorker worker, RequestRecord record, bool isInbound, WorkloadFacts? peer, long opened, long closed)
     {
-        var key = Key(worker, record, isInbound, null, null, 0);
+        var key = Key(worker, record, isInbound, isInbound ? peer : null, isInbound ? null : peer, 0);
         if (!_tcp.TryGetValue(key, out var row))
         {
             if (_tcp.Count >= RowsMax)

@@ -52,8 +52,8 @@ internal static class PeerMetadata
     }
 }
 
-/// <summary>What peers told of themselves, by the bytes they told it in: read once, compared afterwards.</summary>
-internal sealed class PeerFactsCache
+/// <summary>What peers told of themselves, by the bytes they told it in (a field, or the start of a TCP connection): read once, compared afterwards.</summary>
+internal sealed class PeerFactsCache(bool isTcp)
 {
     /// <summary>Peers remembered per loop; beyond it all are forgotten. Source: Istio's max_peer_cache_size.</summary>
     private const int PeersMax = 500;
@@ -69,9 +69,9 @@ internal sealed class PeerFactsCache
             return known.Facts;
         if (_peers.Count >= PeersMax)
             _peers.Clear();
-        var facts = Facts(PeerMetadataText.Read(text));
+        var facts = Facts(isTcp ? WorkloadStruct.ReadExchange(text) : WorkloadStruct.ReadField(text));
         // A text that is too long to be read is not worth its memory.
-        if (text.Length <= PeerMetadataText.TextBytesMax)
+        if (text.Length <= WorkloadStruct.BytesMax)
             _peers[key] = (text.ToArray(), facts);
         return facts;
     }

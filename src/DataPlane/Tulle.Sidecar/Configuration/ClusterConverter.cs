@@ -58,10 +58,10 @@ internal static class ClusterConverter
             DnsRefreshMs = (long)(cluster.DurationMs("dns_refresh_rate") ?? 5000),
             DnsV4Only = cluster.Choice("dns_lookup_family", "AUTO", "AUTO", "V4_ONLY", "V6_ONLY", "V4_PREFERRED", "ALL") == "V4_ONLY",
             OriginalPortOverride = OriginalPort(cluster),
+            ExchangeProtocol = ExchangeProtocol(cluster, context),
             Service = Service(cluster.Child("metadata")),
             ContentHash = ConversionContext.Hash(discovery == DiscoveryKind.Eds ? resource : resource.Without("load_assignment")),
         };
-        CheckFilters(cluster);
         cluster.Done("is not supported by this proxy");
         return new ConvertedCluster(config, inline ?? (discovery is DiscoveryKind.Static ? LoadAssignmentConfig.Empty : null), source, endpointName);
     }
@@ -328,15 +328,26 @@ internal static class ClusterConverter
             : new ServiceFacts(first["host"]?.AsText ?? "unknown", first["name"]?.AsText ?? "unknown", first["namespace"]?.AsText ?? "unknown");
     }
 
-    private static void CheckFilters(FieldReader cluster)
+    /// <summary>Upstream network filters: metadata exchange and nothing else. Its protocol.</summary>
+    private static string ExchangeProtocol(FieldReader cluster, ConversionContext context)
     {
+        var protocol = "";
         foreach (var filter in cluster.Children("filters"))
         {
             var name = filter.Text("name", "");
-            filter.Accept("typed_config", "config_discovery");
+            var (_, node) = ConversionContext.Typed(filter);
+            filter.Accept("config_discovery");
             filter.Done();
             if (name != "istio.metadata_exchange")
+            {
                 filter.Fail("name", $"upstream filter {name} is not supported");
+                continue;
+            }
+            var config = context.Reader(node, filter.PathOf("typed_config"));
+            config.Accept("enable_discovery", "additional_labels");
+            protocol = config.Text("protocol", "");
+            config.Done("is not supported by this proxy");
         }
+        return protocol;
     }
 }

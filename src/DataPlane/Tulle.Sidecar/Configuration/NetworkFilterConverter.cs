@@ -43,7 +43,10 @@ internal static class NetworkFilterConverter
         switch (type)
         {
             case "envoy.tcp.metadataexchange.config.MetadataExchange":
-                return new NetworkFilterConfig { Kind = NetworkFilterKind.MetadataExchange };
+                config.Accept("enable_discovery", "additional_labels");
+                var exchange = new NetworkFilterConfig { Kind = NetworkFilterKind.MetadataExchange, ExchangeProtocol = config.Text("protocol", "") };
+                config.Done("is not supported by this proxy");
+                return exchange;
             case "stats.PluginConfig":
                 return new NetworkFilterConfig { Kind = NetworkFilterKind.Stats };
             case "envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit":

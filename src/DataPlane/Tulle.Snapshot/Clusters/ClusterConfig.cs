@@ -85,6 +85,9 @@ public sealed class ClusterConfig
     /// <summary>ORIGINAL_DST: port that replaces the original one; 0 keeps it.</summary>
     public int OriginalPortOverride { get; init; }
 
+    /// <summary>istio.metadata_exchange on upstream connections: the ALPN with which both sides tell their workloads first; empty for never.</summary>
+    public string ExchangeProtocol { get; init; } = "";
+
     /// <summary>The service behind the cluster, from istio metadata: labels of metrics.</summary>
     public ServiceFacts Service { get; init; } = ServiceFacts.Unknown;
 

@@ -128,6 +128,9 @@ public sealed class NetworkFilterConfig
 
     public int ConnectionsMax { get; init; }
 
+    /// <summary>MetadataExchange: the ALPN with which both sides tell their workloads first.</summary>
+    public string ExchangeProtocol { get; init; } = "";
+
     public RbacConfig? Rbac { get; init; }
 
     public string StatPrefix { get; init; } = "";
