@@ -13,7 +13,7 @@ public sealed class SimulatedKernel(ulong seed, int windowBytes = 700, bool isCa
     private const int FirstFd = 200_000; // Beyond every real descriptor: a system call that bypassed this class would fail.
     private readonly SeededRandom _random = new(seed);
     private readonly List<SimulatedSocket?> _sockets = [];
-    private readonly List<SimulatedSocket> _accepting = [];
+    private readonly List<(int Listener, SimulatedSocket Socket)> _accepting = [];
     private long _now = 1_000_000;
     private int _calls;
     private volatile bool _woken;
@@ -36,7 +36,7 @@ public sealed class SimulatedKernel(ulong seed, int windowBytes = 700, bool isCa
     public SimulatedSocket ConnectTo(int listener)
     {
         var (near, far) = Pair();
-        _accepting.Add(near);
+        _accepting.Add((listener, near));
         _sockets[listener - FirstFd]!.Pending |= Libc.EPOLLIN;
         return far;
     }
@@ -131,10 +131,11 @@ public sealed class SimulatedKernel(ulong seed, int windowBytes = 700, bool isCa
         remote = Address.V4(0x0A000001, 4000);
         if (Interrupts)
             return -Errno.EINTR;
-        if (_accepting.Count == 0)
+        var index = _accepting.FindIndex(a => a.Listener == fd);
+        if (index < 0)
             return -Errno.EAGAIN;
-        var socket = _accepting[0];
-        _accepting.RemoveAt(0);
+        var socket = _accepting[index].Socket;
+        _accepting.RemoveAt(index);
         return Add(socket);
     }
 

@@ -82,6 +82,15 @@ public sealed class MeshTests : IDisposable
         await Surroundings.UntilAsync("the access log of cart names web", () => Task.FromResult(Directory.EnumerateFiles(Path.Combine(_state, "run"), "proxy.log", SearchOption.AllDirectories)
             .Any(f => f.Contains("cart-v1", StringComparison.Ordinal) && ReadShared(f).Contains("spiffe://cluster.local/ns/shop/sa/web", StringComparison.Ordinal))));
 
+        // Metrics of the destination's side name the source's workload, over HTTP and over TCP: the sidecars told each other.
+        foreach (var (owner, metric) in new[] { ("cart-v1", "istio_requests_total"), ("stock-v1", "istio_tcp_connections_opened_total") })
+        {
+            var space = index["pods"]!.Items.First(p => p["owner"]!.AsText == owner)["netns"]!.AsText;
+            await Surroundings.UntilAsync($"{metric} of {owner} names web", async () => Regex.IsMatch((await Program.RunAsync("ip", ["netns", "exec", space, "curl", "-s", "http://127.0.0.1:15090/stats/prometheus"])).Output,
+                $"^{metric}\\{{reporter=\"destination\",source_workload=\"web-v1\".*,destination_workload=\"{owner}\".*connection_security_policy=\"mutual_tls\"", RegexOptions.Multiline));
+        }
+        Assert.DoesNotContain(answer["headers"]!.Fields, h => h.Key.StartsWith("x-envoy-peer-metadata", StringComparison.Ordinal));
+
         // Traffic does not need the control plane.
         await Program.RunAsync("pkill", ["-KILL", "-f", $"tulle-control --files {_folder}"]);
         Assert.StartsWith("cart", CartOf(await GetAsync()), StringComparison.Ordinal);

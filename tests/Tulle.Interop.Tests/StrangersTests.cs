@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using Tulle.Base.Documents;
 
 namespace Tulle.Interop.Tests;
 
@@ -10,7 +11,24 @@ public sealed class StrangersTests : IDisposable
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [NeedsFact("peers")]
-    public async Task Proxyless_grpc_finds_its_server_through_our_control_plane()
+    public Task Proxyless_grpc_finds_its_server_through_our_control_plane() => CallGreeterAsync(async (bootstrap, greeter) =>
+    {
+        var (code, output, errors) = await Program.RunAsync(greeter, ["-bootstrap", bootstrap, "-target", Greeter, "-n", "50"], 30);
+        Assert.True(code == 0 && output.Contains("\"hosts\":{\"blue\":50}", StringComparison.Ordinal), output + errors);
+    });
+
+    /// <summary>The same with gRPC for JavaScript, whose xDS client is another one.</summary>
+    [NeedsFact("peers", "node", "grpc-js-xds")]
+    public Task Grpc_for_JavaScript_finds_it_too() => CallGreeterAsync(async (bootstrap, _) =>
+    {
+        var script = Path.Combine(Surroundings.Root, "tests", "js", "call.js");
+        var (code, output, errors) = await Program.RunAsync("env", [$"GRPC_XDS_BOOTSTRAP={bootstrap}", "node", script, Greeter, "/grpc.testing.TestService/UnaryCall", "50"], 60);
+        Assert.True(code == 0, output + errors);
+    });
+
+    private const string Greeter = "xds:///greeter.default.svc.cluster.local:8080";
+
+    private async Task CallGreeterAsync(Func<string, string, Task> call)
     {
         int server = Surroundings.FreePort(), xds = Surroundings.FreePort();
         await File.WriteAllTextAsync(Path.Combine(_folder, "greeter.yaml"), $$"""
@@ -32,9 +50,10 @@ public sealed class StrangersTests : IDisposable
         await Surroundings.UntilAsync("the control plane accepts", () => Surroundings.AcceptsAsync(xds));
         await Surroundings.UntilAsync("the server accepts", () => Surroundings.AcceptsAsync(server));
         var bootstrap = Path.Combine(_folder, "bootstrap.json");
-        await File.WriteAllTextAsync(bootstrap, (await Program.RunAsync(greeter, ["-mode", "bootstrap", "-xds-server", $"127.0.0.1:{xds}", "-node", "grpc-client"])).Output);
-        var (code, output, errors) = await Program.RunAsync(greeter, ["-bootstrap", bootstrap, "-target", "xds:///greeter.default.svc.cluster.local:8080", "-n", "50"], 30);
-        Assert.True(code == 0 && output.Contains("\"hosts\":{\"blue\":50}", StringComparison.Ordinal), output + errors);
+        var made = NodeJson.Parse((await Program.RunAsync(greeter, ["-mode", "bootstrap", "-xds-server", $"127.0.0.1:{xds}", "-node", "grpc-client"])).Output);
+        // gRPC for JavaScript wants to be told a locality.
+        await File.WriteAllTextAsync(bootstrap, NodeJson.Write(made.With("node", made["node"]!.With("locality", Node.Map(("zone", "here"))))));
+        await call(bootstrap, greeter);
     }
 
     /// <summary>Kubernetes' API server, istiod and pilot-agent as they are: certificate by SDS, configuration by ADS through the agent, ready as the agent judges it.</summary>

@@ -29,6 +29,7 @@ internal static class Surroundings
     {
         "root" => Environment.UserName == "root" ? null : "needs root for network namespaces",
         "peers" => File.Exists(Path.Combine(Peers, "peer")) ? null : "the folder shared/peers with real programs is not beside the project",
+        "grpc-js-xds" => File.Exists(Path.Combine(Root, "tests", "js", "node_modules", "@grpc", "grpc-js-xds", "package.json")) ? null : "@grpc/grpc-js-xds is not installed in tests/js (./test does it where npm is)",
         _ => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Any(p => File.Exists(Path.Combine(p, need))) ? null : $"the program {need} is not installed",
     };
 

@@ -17,7 +17,7 @@ public partial class HouseRulesTests
 
     private static IEnumerable<string> Files(params string[] endings) => new[] { "src", "tests", "docs", "samples", "bench" }.Select(f => Path.Combine(Root, f)).Where(Directory.Exists)
         .SelectMany(f => Directory.EnumerateFiles(f, "*", SearchOption.AllDirectories))
-        .Where(f => !f.Contains("/bin/", StringComparison.Ordinal) && !f.Contains("/obj/", StringComparison.Ordinal) && endings.Any(e => f.EndsWith(e, StringComparison.Ordinal)));
+        .Where(f => !f.Contains("/bin/", StringComparison.Ordinal) && !f.Contains("/node_modules/", StringComparison.Ordinal) && !f.Contains("/obj/", StringComparison.Ordinal) && endings.Any(e => f.EndsWith(e, StringComparison.Ordinal)));
 
     private static string Short(string file) => Path.GetRelativePath(Root, file);
 

@@ -13,7 +13,7 @@ internal sealed class SimulatedProxy : IDisposable
     private const string Configuration = """
         static_resources:
           listeners:
-          - name: l
+          - name: l0
             address: { socket_address: { address: 10.0.0.2, port_value: 8080 } }
             filter_chains:
             - filters:
@@ -28,19 +28,22 @@ internal sealed class SimulatedProxy : IDisposable
         """;
 
     private readonly ProxyShared _shared = new(1);
-    private readonly int _listener;
+    private readonly List<int> _listeners = [];
+    private readonly ProxyWorker _worker;
 
-    public SimulatedProxy(ulong seed, int windowBytes = 700, bool isCalm = false)
+    /// <param name="configuration">Another configuration, whose listeners are called l0, l1 and so on.</param>
+    public SimulatedProxy(ulong seed, int windowBytes = 700, bool isCalm = false, string? configuration = null, int listeners = 1)
     {
         Kernel = new SimulatedKernel(seed, windowBytes, isCalm);
         Loop = new EventLoop(Kernel, 0, seed);
-        var worker = new ProxyWorker(Loop, _shared);
+        _worker = new ProxyWorker(Loop, _shared);
         var diagnostics = new Diagnostics();
-        var store = new ConfigStore(Bootstrap.Read(Bootstrap.Parse(Configuration, "test.yaml"), diagnostics, "", ""), _shared.Stats);
+        var store = new ConfigStore(Bootstrap.Read(Bootstrap.Parse(configuration ?? Configuration, "test.yaml"), diagnostics, "", ""), _shared.Stats);
         store.LoadStatic(diagnostics);
         Assert.False(diagnostics.HasErrors, string.Join('\n', diagnostics.All));
-        _listener = Kernel.Listen();
-        worker.Publish(store.Rebuild(), new Dictionary<string, int> { ["l"] = _listener });
+        for (var i = 0; i < listeners; i++)
+            _listeners.Add(Kernel.Listen());
+        _worker.Publish(store.Rebuild(), _listeners.Select((fd, i) => (Name: $"l{i}", Fd: fd)).ToDictionary(l => l.Name, l => l.Fd));
         Turn();
     }
 
@@ -48,7 +51,15 @@ internal sealed class SimulatedProxy : IDisposable
 
     public EventLoop Loop { get; }
 
-    public SimulatedSocket Connect() => Kernel.ConnectTo(_listener);
+    public SimulatedSocket Connect(int listener = 0) => Kernel.ConnectTo(_listeners[listener]);
+
+    /// <summary>Istio's metrics as lines of name and labels.</summary>
+    public SortedDictionary<string, double> Metrics()
+    {
+        var sums = new SortedDictionary<string, double>(StringComparer.Ordinal);
+        _worker.CollectMetrics(sums);
+        return sums;
+    }
 
     public void Turn()
     {

@@ -34,7 +34,18 @@ public sealed class ProxyWorker
 
     public AccessLogger Log { get; }
 
-    public IstioMetrics Metrics { get; }
+    internal IstioMetrics Metrics { get; }
+
+    /// <summary>TCP connections that relay now.</summary>
+    internal HashSet<TcpConnection> Relaying { get; } = [];
+
+    /// <summary>Adds Istio's metrics of this loop to a sum by name and labels, with what open TCP connections have moved so far.</summary>
+    public void CollectMetrics(SortedDictionary<string, double> sums)
+    {
+        foreach (var connection in Relaying)
+            connection.CountBytes();
+        Metrics.Collect(sums);
+    }
 
     internal PeerFactsCache Peers { get; } = new(isTcp: false);
 

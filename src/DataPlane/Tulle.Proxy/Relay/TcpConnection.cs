@@ -18,6 +18,7 @@ internal sealed class TcpConnection : Connection, IPeerListener
     private readonly string _exchangeProtocol = "";
     private WorkloadFacts? _peer;
     private bool _isCounted;
+    private TcpRelay? _relay;
     private ClusterState? _cluster;
     private UpstreamConnection? _up;
     private HostState? _host;
@@ -155,20 +156,35 @@ internal sealed class TcpConnection : Connection, IPeerListener
         _host.RequestTotal++;
         var relay = new TcpRelay(Worker.Loop, _down, up.Transport, _signal, _config.IdleTimeoutMs);
         Exchange(relay);
+        _relay = relay;
+        Worker.Relaying.Add(this);
         var end = await relay.RunAsync(() => _closed);
+        Worker.Relaying.Remove(this);
         _host.ActiveRequests--;
         if (end == RelayEnd.IdleTimeout)
             _stats.IdleTimeout.Add(Worker.Loop.Index);
-        _record.BytesReceived = relay.BytesToUpstream;
-        _record.BytesSent = relay.BytesToDownstream;
-        var loop = Worker.Loop.Index;
-        _stats.BytesReceived.Add(loop, relay.BytesToUpstream);
-        _stats.BytesSent.Add(loop, relay.BytesToDownstream);
-        _cluster!.Stats.BytesSent.Add(loop, relay.BytesToUpstream);
-        _cluster.Stats.BytesReceived.Add(loop, relay.BytesToDownstream);
         CountOpened();
+        CountBytes();
         if (_istioStats)
-            Worker.Metrics.CountTcp(Worker, _record, IsInbound, _peer, opened: 0, closed: 1);
+            Worker.Metrics.CountTcp(Worker, _record, IsInbound, _peer, closed: 1);
+    }
+
+    /// <summary>Adds what the relay has moved since the last time to the numbers: at the end, and whenever somebody looks.</summary>
+    public void CountBytes()
+    {
+        if (!_isCounted)
+            return;
+        var received = _relay!.BytesToUpstream - _record.BytesReceived;
+        var sent = _relay.BytesToDownstream - _record.BytesSent;
+        _record.BytesReceived += received;
+        _record.BytesSent += sent;
+        var loop = Worker.Loop.Index;
+        _stats.BytesReceived.Add(loop, received);
+        _stats.BytesSent.Add(loop, sent);
+        _cluster!.Stats.BytesSent.Add(loop, received);
+        _cluster.Stats.BytesReceived.Add(loop, sent);
+        if (_istioStats)
+            Worker.Metrics.CountTcp(Worker, _record, IsInbound, _peer, received: received, sent: sent);
     }
 
     /// <summary>Sidecars that agreed on it by ALPN tell each other their workloads first; the connection is counted when the one is known whom this side reports.</summary>
@@ -196,7 +212,7 @@ internal sealed class TcpConnection : Connection, IPeerListener
     private void CountOpened()
     {
         if (_istioStats && !_isCounted)
-            Worker.Metrics.CountTcp(Worker, _record, IsInbound, _peer, opened: 1, closed: 0);
+            Worker.Metrics.CountTcp(Worker, _record, IsInbound, _peer, opened: 1);
         _isCounted = true;
     }
 

@@ -42,6 +42,10 @@ internal sealed class TcpRelay(EventLoop loop, Transport down, Transport up, Sig
         // The source's first bytes may be its sidecar's exchange: what came is kept back until that is known.
         public bool Opening;
         public IPeerListener? PeerListener;
+
+        // What this side says before everything else.
+        public byte[]? Prefix;
+        public int PrefixSent;
         public long Bytes;
         public int FullReads;
         public SplicePipe? Pipe;
@@ -58,15 +62,13 @@ internal sealed class TcpRelay(EventLoop loop, Transport down, Transport up, Sig
     /// <summary>
     /// istio.metadata_exchange: tells the sidecar on that side of this workload, and takes what it tells off the stream. Before <see cref="RunAsync"/>.
     /// </summary>
-    public void Exchange(bool withUpstream, ReadOnlySpan<byte> own, IPeerListener? listener)
+    public void Exchange(bool withUpstream, byte[] own, IPeerListener? listener)
     {
         ref var sending = ref withUpstream ? ref _toUp : ref _toDown;
         ref var receiving = ref withUpstream ? ref _toDown : ref _toUp;
         receiving.Opening = true;
         receiving.PeerListener = listener;
-        // The first bytes of a TLS connection: the transport takes them all, and keeps what the kernel does not.
-        if (own.Length > 0 && (withUpstream ? up : down).Write(own) != own.Length)
-            sending.Failed = true;
+        sending.Prefix = own.Length > 0 ? own : null;
     }
 
     /// <summary>Bytes of a stream's start that may be an exchange; true when it is told what they are, and the stream goes on behind it.</summary>
@@ -79,7 +81,7 @@ internal sealed class TcpRelay(EventLoop loop, Transport down, Transport up, Sig
         direction.Opening = false;
         length = Math.Max(0, length);
         direction.PeerListener?.OnPeer(start[..length]);
-        direction.Bytes -= length;
+        direction.Bytes += start.Length - length;
         if (length > 0)
             BufferQueue.Consume(loop.Buffers, ref direction.Buffer, ref direction.Start, ref direction.End, length);
         return true;
@@ -156,6 +158,12 @@ internal sealed class TcpRelay(EventLoop loop, Transport down, Transport up, Sig
                     return;
                 }
             }
+            if (direction.Prefix is not null)
+            {
+                if (!SendPrefix(ref direction, sink))
+                    return;
+                continue;
+            }
             if (direction.Pipe is { } pipe)
             {
                 if (!PumpPipe(ref direction, pipe, source, sink))
@@ -184,6 +192,22 @@ internal sealed class TcpRelay(EventLoop loop, Transport down, Transport up, Sig
         loop.Defer(signal.Raise);
     }
 
+    private static bool SendPrefix(ref Direction direction, Transport sink)
+    {
+        var sent = sink.Write(direction.Prefix.AsSpan(direction.PrefixSent));
+        if (sent == -Errno.EAGAIN || sent == 0)
+            return false;
+        if (sent < 0)
+        {
+            direction.Failed = true;
+            return false;
+        }
+        direction.PrefixSent += sent;
+        if (direction.PrefixSent == direction.Prefix!.Length)
+            direction.Prefix = null;
+        return true;
+    }
+
     private bool Fill(ref Direction direction, Transport source, Transport sink)
     {
         if (!source.CanRead)
@@ -208,7 +232,6 @@ internal sealed class TcpRelay(EventLoop loop, Transport down, Transport up, Sig
             return count == 0;
         }
         _lastActivityMs = loop.NowMs;
-        direction.Bytes += count;
         direction.FullReads = count == wanted ? direction.FullReads + 1 : 0;
         if (direction.Opening)
         {
@@ -216,6 +239,7 @@ internal sealed class TcpRelay(EventLoop loop, Transport down, Transport up, Sig
             Open(ref direction);
             return true;
         }
+        direction.Bytes += count;
         var sent = sink.Write(staging[..count]);
         if (sent < 0 && sent != -Errno.EAGAIN)
         {

@@ -76,7 +76,7 @@ public sealed class IstioMetrics
     }
 
     /// <param name="peer">What the other side's sidecar told of its workload, or null.</param>
-    public void CountTcp(ProxyWorker worker, RequestRecord record, bool isInbound, WorkloadFacts? peer, long opened, long closed)
+    public void CountTcp(ProxyWorker worker, RequestRecord record, bool isInbound, WorkloadFacts? peer, long opened = 0, long closed = 0, long received = 0, long sent = 0)
     {
         var key = Key(worker, record, isInbound, isInbound ? peer : null, isInbound ? null : peer, 0);
         if (!_tcp.TryGetValue(key, out var row))
@@ -87,11 +87,8 @@ public sealed class IstioMetrics
         }
         row.Opened += opened;
         row.Closed += closed;
-        if (closed > 0)
-        {
-            row.Received += record.BytesReceived;
-            row.Sent += record.BytesSent;
-        }
+        row.Received += received;
+        row.Sent += sent;
     }
 
     private static void Observe(long[] counts, double value)

@@ -42,23 +42,23 @@ internal static class StatsViews
     public static async Task<AdminReply> PrometheusAsync(ProxyHost host)
     {
         var text = new StringBuilder(64 * 1024);
-        foreach (var group in host.Shared.Stats.All.GroupBy(MetricName).OrderBy(g => g.Key, StringComparer.Ordinal))
-        {
-            text.Append("# TYPE ").Append(group.Key).Append(group.First().Kind == StatKind.Counter ? " counter\n" : " gauge\n");
-            foreach (var stat in group.OrderBy(s => s.Name, StringComparer.Ordinal))
-                text.Append(group.Key).Append('{').Append(Labels(stat)).Append("} ").Append(stat.Value.ToString(CultureInfo.InvariantCulture)).Append('\n');
-        }
         var sums = new SortedDictionary<string, double>(StringComparer.Ordinal);
-        // One loop after the other: each writes into the same table on its own thread, never two at once.
+        // One loop after the other: each writes into the same table on its own thread, never two at once. First, because open connections are counted up to now by it.
         foreach (var worker in host.Workers)
         {
             var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             worker.Loop.Post(() =>
             {
-                worker.Metrics.Collect(sums);
+                worker.CollectMetrics(sums);
                 done.SetResult();
             });
             await done.Task;
+        }
+        foreach (var group in host.Shared.Stats.All.GroupBy(MetricName).OrderBy(g => g.Key, StringComparer.Ordinal))
+        {
+            text.Append("# TYPE ").Append(group.Key).Append(group.First().Kind == StatKind.Counter ? " counter\n" : " gauge\n");
+            foreach (var stat in group.OrderBy(s => s.Name, StringComparer.Ordinal))
+                text.Append(group.Key).Append('{').Append(Labels(stat)).Append("} ").Append(stat.Value.ToString(CultureInfo.InvariantCulture)).Append('\n');
         }
         var last = "";
         foreach (var (line, value) in sums)
