@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
@@ -10,11 +9,12 @@ namespace Tulle.LocalPods;
 public sealed class DnsServer : IDisposable
 {
     private readonly UdpClient _socket;
-    private readonly ConcurrentDictionary<string, IPAddress> _names = new(StringComparer.OrdinalIgnoreCase);
+    private volatile Dictionary<string, IPAddress> _names = new(StringComparer.OrdinalIgnoreCase);
 
     public DnsServer(IPAddress address) => _socket = new UdpClient(new IPEndPoint(address, 53));
 
-    public void Set(string name, string address) => _names[name] = IPAddress.Parse(address);
+    /// <summary>The names there are from now on; what is not among them is gone.</summary>
+    public void Replace(IEnumerable<(string Name, string Address)> names) => _names = names.ToDictionary(n => n.Name, n => IPAddress.Parse(n.Address), StringComparer.OrdinalIgnoreCase);
 
     public void Start() => _ = Task.Run(ServeAsync);
 

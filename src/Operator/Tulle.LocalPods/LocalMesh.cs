@@ -25,7 +25,8 @@ public sealed class LocalMesh : IAsyncDisposable
     /// <summary>A starting pod keeps a processor busy: more at once than there are processors make every one slower and none sooner.</summary>
     private readonly SemaphoreSlim _turns = new(Math.Max(2, Environment.ProcessorCount));
     private readonly CancellationTokenSource _stop = new();
-    private readonly List<PortForward> _forwards = [];
+    /// <summary>By the address they listen on, with what they lead to.</summary>
+    private readonly Dictionary<string, (string What, PortForward Forward)> _forwards = new(StringComparer.Ordinal);
     private DnsServer? _dns;
     private Process? _control;
     private int _nextIndex;
@@ -279,8 +280,7 @@ public sealed class LocalMesh : IAsyncDisposable
     {
         using var client = ControlClient();
         var names = NodeJson.Parse(await client.GetByteArrayAsync("http://tulle-control/debug/names"));
-        foreach (var (name, address) in names.Fields)
-            _dns!.Set(name, address.AsText);
+        _dns!.Replace(names.Fields.Select(n => (n.Key, n.Value.AsText)));
     }
 
     /// <summary>HTTP/2 over the control plane's socket.</summary>
@@ -298,19 +298,33 @@ public sealed class LocalMesh : IAsyncDisposable
     /// <summary>Services that this machine shall reach: annotation tulle.dev/publish "ADDRESS:PORT:SERVICEPORT".</summary>
     private void RefreshForwards(ResourceSet set)
     {
+        var wanted = new Dictionary<string, (string What, ServiceResource Service, int Target)>(StringComparer.Ordinal);
         foreach (var service in set.Services)
         {
             if (service.Meta.Annotation("tulle.dev/publish") is not { Length: > 0 } text || text.Split(':') is not { Length: 3 } parts)
                 continue;
-            var port = service.Ports.FirstOrDefault(p => p.Port.ToString(CultureInfo.InvariantCulture) == parts[2]);
-            if (port is null || _forwards.Exists(f => f.Listen == $"{parts[0]}:{parts[1]}"))
+            var listen = $"{parts[0]}:{parts[1]}";
+            if (service.Ports.FirstOrDefault(p => p.Port.ToString(CultureInfo.InvariantCulture) == parts[2]) is not { } port)
                 continue;
             var target = int.TryParse(port.TargetPort, out var number) ? number : port.Port;
-            var forward = new PortForward($"{parts[0]}:{parts[1]}", () => _pods.Values.Select(p => p.Pod)
+            var what = $"{service.Meta.Namespace} {target} {string.Join(',', service.Selector)}";
+            if (!wanted.TryAdd(listen, (what, service, target)) && _forwards.GetValueOrDefault(listen).What != what)
+                _say($"service {service.Meta.Namespace}/{service.Meta.Name}: {listen} is published by another service already; change one tulle.dev/publish");
+        }
+        foreach (var (listen, (what, forward)) in _forwards.ToList())
+        {
+            if (wanted.TryGetValue(listen, out var still) && still.What == what)
+                continue;
+            forward.Dispose();
+            _forwards.Remove(listen);
+        }
+        foreach (var (listen, (what, service, target)) in wanted.Where(w => !_forwards.ContainsKey(w.Key)))
+        {
+            var forward = new PortForward(listen, () => _pods.Values.Select(p => p.Pod)
                 .Where(p => p.Phase == PodPhase.Ready && p.Namespace == service.Meta.Namespace && service.Selector.All(s => p.Injected.Labels.TryGetValue(s.Key, out var v) && v == s.Value))
                 .Select(p => new IPEndPoint(IPAddress.Parse(p.Address), target)).FirstOrDefault());
             forward.Start();
-            _forwards.Add(forward);
+            _forwards[listen] = (what, forward);
         }
     }
 
@@ -323,7 +337,7 @@ public sealed class LocalMesh : IAsyncDisposable
         await _stop.CancelAsync();
         if (_loop is not null)
             await _loop;
-        foreach (var forward in _forwards)
+        foreach (var (_, forward) in _forwards.Values)
             forward.Dispose();
         await Task.WhenAll(_pods.Values.Select(p => p.TerminateAsync(quick: true)));
         foreach (var pod in _pods.Values)

@@ -12,6 +12,10 @@ internal static class Rootless
     /// <summary>A private /run: what the mesh writes there (namespaces, sockets, logs) nobody else sees, and it is gone with it. A resolver file that lives in /run gets a stand-in for pods to bind over.</summary>
     private const string Prepare = """
         resolver=$(readlink -m /etc/resolv.conf)
+        if ! command -v ip >/dev/null; then
+            echo "tulle up: the program ip is missing (package iproute2)" >&2
+            exit 1
+        fi
         if mount -t tmpfs tmpfs /run && ip link set lo up; then
             case "$resolver" in /run/*) mkdir -p "${resolver%/*}" && : >"$resolver" ;; esac
             exec "$@"

@@ -99,12 +99,14 @@ internal static class UpCommand
         limit.CancelAfter((int)forMs);
         await load.RunAsync(limit.Token);
         var report = load.Report;
-        var split = mesh.Splits.FirstOrDefault(s => report.Shares(s.Service).Count > 0);
-        var service = split?.Service ?? "";
-        var shares = split is null ? [] : report.Shares(service);
+        // All that have answers are judged; the first is shown.
+        var splits = mesh.Splits.Where(s => report.Shares(s.Service).Count > 0).ToList();
+        var service = splits.Count > 0 ? splits[0].Service : "";
+        var shares = splits.Count > 0 ? report.Shares(service) : [];
         // Fewer requests than the tolerance is meant for scatter more: it widens with the square root.
         var tolerance = SplitTolerance * Math.Max(1, Math.Sqrt(2000.0 / Math.Max(1, report.Requests)));
-        var off = split?.Shares.Where(s => Math.Abs(shares.GetValueOrDefault(s.Key) - s.Value) > tolerance).ToList() ?? [];
+        var off = splits.SelectMany(s => s.Shares.Select(share => (s.Service, Version: share.Key, Asked: share.Value, Got: report.Shares(s.Service).GetValueOrDefault(share.Key))))
+            .Where(s => Math.Abs(s.Got - s.Asked) > tolerance).ToList();
         if (json)
         {
             Console.WriteLine(NodeJson.Write(Node.Map(
@@ -123,8 +125,8 @@ internal static class UpCommand
         }
         if (report.Failed > 0)
             Console.Error.WriteLine($"{report.Failed} requests failed; the last: {report.LastError}");
-        foreach (var (version, share) in off)
-            Console.Error.WriteLine($"the split of {service} is off: {version} got {shares.GetValueOrDefault(version):P1}, {share:P1} ± {tolerance:P1} was asked for");
+        foreach (var (name, version, asked, got) in off)
+            Console.Error.WriteLine($"the split of {name} is off: {version} got {got:P1}, {asked:P1} ± {tolerance:P1} was asked for");
         return report.Failed > 0 || report.Requests == 0 || off.Count > 0 ? 1 : 0;
     }
 
