@@ -8,7 +8,7 @@ namespace Tulle.Wire.Tests;
 public class ClientHelloTests
 {
     /// <summary>What a real TLS stack says first.</summary>
-    private static async Task<byte[]> RealHelloAsync(string name, params string[] protocols)
+    internal static async Task<byte[]> RealHelloAsync(string name, params string[] protocols)
     {
         var heard = new MemoryStream();
         await using var duplex = new WriteOnlyDuplex(heard);

@@ -29,6 +29,11 @@ public static class NodeJson
             var line = (int)(error.LineNumber ?? 0) + 1;
             throw new DocumentException($"not valid JSON: {error.Message}", new SourcePosition(file, line, (int)(error.BytePositionInLine ?? 0) + 1));
         }
+        catch (Exception error) when (error is InvalidOperationException or FormatException)
+        {
+            // A text that is not UTF-8, or half of a surrogate pair by \u.
+            throw new DocumentException($"not valid JSON: {error.Message}", lines.Position(utf8, reader.TokenStartIndex, file));
+        }
     }
 
     public static Node Parse(string text, string? file = null) => Parse(Encoding.UTF8.GetBytes(text), file);

@@ -11,9 +11,9 @@ public static class NodeYaml
     public static List<Node> ParseAll(string text, string? file = null)
     {
         var documents = new List<Node>();
+        var parser = new Parser(new StringReader(text));
         try
         {
-            var parser = new Parser(new StringReader(text));
             parser.Consume<StreamStart>();
             while (!parser.TryConsume<StreamEnd>(out _))
             {
@@ -28,6 +28,11 @@ public static class NodeYaml
         catch (YamlException error)
         {
             throw new DocumentException($"not valid YAML: {error.Message}", new SourcePosition(file, (int)error.Start.Line, (int)error.Start.Column));
+        }
+        catch (Exception error) when (error is InvalidOperationException or ArgumentException or FormatException)
+        {
+            // The library's scanner breaks off so at some texts that are no YAML; found by the fuzzer.
+            throw new DocumentException("not valid YAML: it cannot be read from about here on", parser.Current is { } last ? Position(last, file) : new SourcePosition(file, 1, 1));
         }
         return documents;
     }

@@ -83,15 +83,21 @@ public struct ChunkDecoder
                 case State.TrailerLine:
                     var line = input[at..];
                     var lf = line.IndexOf((byte)'\n');
+                    var seen = lf < 0 ? line : line[..lf];
+                    // A CR is the last byte before the LF and nowhere else: said as soon as it is seen, however the line arrives.
+                    var stop = seen.IndexOfAny((byte)'\r', (byte)0);
+                    if (_bytes + seen.Length > TrailerBytesMax || (stop >= 0 && (seen[stop] == 0 || stop < seen.Length - 1)) || (lf >= 0 && stop < 0))
+                    {
+                        consumed = at;
+                        return ChunkEvent.Error;
+                    }
                     if (lf < 0)
                     {
                         consumed = at;
-                        return line.Length > TrailerBytesMax || line.IndexOf((byte)0) >= 0 ? ChunkEvent.Error : ChunkEvent.NeedMore;
+                        return ChunkEvent.NeedMore;
                     }
                     _bytes += lf;
                     consumed = at + lf + 1;
-                    if (lf == 0 || line[lf - 1] != '\r' || _bytes > TrailerBytesMax)
-                        return ChunkEvent.Error;
                     if (lf == 1)
                     {
                         _state = State.Done;
