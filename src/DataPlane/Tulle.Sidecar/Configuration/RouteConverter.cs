@@ -13,6 +13,7 @@ internal static class RouteConverter
     public static RouteTable Convert(FieldReader table, ConversionContext context, Func<string, bool>? knownCluster)
     {
         var name = table.Text("name", "");
+        WarnOfMirrors(table, context);
         table.Accept("validate_clusters", "max_direct_response_body_size_bytes", "vhds", "internal_only_headers", "request_mirror_policies", "cluster_specifier_plugins", "metadata",
             "ignore_path_parameters_in_path_matching", "typed_per_filter_config");
         var tableRequest = HeaderEdits(table, "request_headers_to_add", "request_headers_to_remove");
@@ -42,6 +43,7 @@ internal static class RouteConverter
         var domains = host.Texts("domains");
         if (domains.Count == 0)
             host.Fail("domains", "at least one domain is needed");
+        WarnOfMirrors(host, context);
         host.Accept("virtual_clusters", "rate_limits", "typed_per_filter_config", "cors", "per_request_buffer_limit_bytes", "request_mirror_policies", "include_is_timeout_retry_header",
             "metadata", "request_body_buffer_limit", "retry_policy_typed_config");
         var request = HeaderEdits(host, "request_headers_to_add", "request_headers_to_remove");
@@ -166,8 +168,15 @@ internal static class RouteConverter
         return result;
     }
 
+    private static void WarnOfMirrors(FieldReader owner, ConversionContext context)
+    {
+        if (owner.Raw("request_mirror_policies") is { Items.Count: > 0 } mirrors)
+            context.Diagnostics.Warn(mirrors.Position, context.Subject, owner.PathOf("request_mirror_policies"), "mirroring is not carried out by this proxy yet: requests go to their own cluster only");
+    }
+
     private static RouteActionConfig Action(FieldReader action, ConversionContext context, Func<string, bool>? knownCluster, RetryConfig? hostRetry, RouteMatchConfig match)
     {
+        WarnOfMirrors(action, context);
         action.Accept("request_mirror_policies", "priority", "rate_limits", "include_vh_rate_limits", "max_grpc_timeout", "grpc_timeout_offset", "flush_timeout", "early_data_policy",
             "max_internal_redirects", "cors", "retry_policy_typed_config");
         var clusters = new List<WeightedClusterConfig>();
