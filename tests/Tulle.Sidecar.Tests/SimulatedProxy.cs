@@ -27,6 +27,12 @@ internal sealed class SimulatedProxy : IDisposable
           - { name: u, type: STATIC, connect_timeout: 1s, load_assignment: { cluster_name: u, endpoints: [ { lb_endpoints: [ { endpoint: { address: { socket_address: { address: 10.0.0.3, port_value: 80 } } } } ] } ] } }
         """;
 
+    /// <summary>The same as a sidecar's inbound side, with Istio's filters.</summary>
+    public static string IstioConfiguration => "node: { id: \"sidecar~10.0.0.2~cart-1.shop~shop.svc.cluster.local\", metadata: { WORKLOAD_NAME: cart-v1, NAMESPACE: shop, LABELS: { app: cart } } }\n"
+        + Configuration.Replace("- name: l0\n", "- name: l0\n    traffic_direction: INBOUND\n", StringComparison.Ordinal).Replace("http_filters: [ ", """
+            http_filters: [ { name: istio.metadata_exchange, typed_config: { "@type": type.googleapis.com/udpa.type.v1.TypedStruct, type_url: type.googleapis.com/io.istio.http.peer_metadata.Config, value: { downstream_discovery: [ { istio_headers: {} } ], downstream_propagation: [ { istio_headers: {} } ] } } }, { name: istio.stats, typed_config: { "@type": type.googleapis.com/udpa.type.v1.TypedStruct, type_url: type.googleapis.com/stats.PluginConfig, value: {} } }, 
+            """.Trim('\n'), StringComparison.Ordinal);
+
     private readonly ProxyShared _shared = new(1);
     private readonly List<int> _listeners = [];
     private readonly ProxyWorker _worker;

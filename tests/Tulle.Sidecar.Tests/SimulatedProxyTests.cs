@@ -1,6 +1,7 @@
 using System.Text;
 using Tulle.Base;
 using Tulle.Testing;
+using Tulle.Wire.Istio;
 
 namespace Tulle.Sidecar.Tests;
 
@@ -128,10 +129,27 @@ public class SimulatedProxyTests
         }
     });
 
+    private const string Request = "GET /cart/17 HTTP/1.1\r\nHost: shop.example.com\r\nUser-Agent: test\r\nAccept: */*\r\nX-Trace: 0123456789\r\n";
+
     [Fact]
     public Task A_request_in_steady_state_allocates_nothing() => Loop(() =>
     {
         using var proxy = new SimulatedProxy(1, windowBytes: 16 * 1024, isCalm: true);
+        Assert.Equal(0, AllocatedInSteadyState(proxy, Request + "\r\n"));
+    });
+
+    /// <summary>As a sidecar's inbound side has it: the peer's workload is told, taken off, answered and counted.</summary>
+    [Fact]
+    public Task Nor_does_one_with_Istios_filters() => Loop(() =>
+    {
+        var told = Encoding.ASCII.GetString(WorkloadStruct.ToField(WorkloadStruct.Write([new("WORKLOAD_NAME", "web-v1"), new("NAMESPACE", "shop")], [new("app", "web")])));
+        using var proxy = new SimulatedProxy(1, windowBytes: 16 * 1024, isCalm: true, SimulatedProxy.IstioConfiguration);
+        Assert.Equal(0, AllocatedInSteadyState(proxy, $"{Request}x-envoy-peer-metadata-id: sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local\r\nx-envoy-peer-metadata: {told}\r\n\r\n"));
+        Assert.Contains(proxy.Metrics(), m => m.Key.StartsWith("istio_requests_total{reporter=\"destination\",source_workload=\"web-v1\"", StringComparison.Ordinal) && m.Value == 5000);
+    });
+
+    private static long AllocatedInSteadyState(SimulatedProxy proxy, string text)
+    {
         var answer = PlayedServer.Answer(1024);
         SimulatedSocket? server = null;
         proxy.Kernel.OnConnect = (_, far) =>
@@ -140,7 +158,7 @@ public class SimulatedProxyTests
             return 0;
         };
         var client = proxy.Connect();
-        var request = Encoding.ASCII.GetBytes("GET /cart/17 HTTP/1.1\r\nHost: shop.example.com\r\nUser-Agent: test\r\nAccept: */*\r\nX-Trace: 0123456789\r\n\r\n");
+        var request = Encoding.ASCII.GetBytes(text);
         var buffer = new byte[16 * 1024];
         long Run(int requests)
         {
@@ -164,6 +182,6 @@ public class SimulatedProxyTests
             return allocated;
         }
         Run(3000);
-        Assert.Equal(0, Run(2000));
-    });
+        return Run(2000);
+    }
 }

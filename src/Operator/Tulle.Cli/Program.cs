@@ -13,7 +13,7 @@ const string Overview = """
       echo               sample server: HTTP/1.1, h2c, TLS, TCP
       proxy-config       what a proxy was given (listener, route, cluster, endpoint, secret, all)
       proxy-status       which proxies are connected and in step
-      completion bash    shell completion
+      completion SHELL   completion for bash, zsh or fish
       version            versions
 
     `tulle COMMAND --help` tells more, with an example.
@@ -43,32 +43,35 @@ try
             Console.WriteLine(UpCommand.Help);
             return 0;
         case "up":
-            return await UpCommand.RunAsync(new Arguments(rest, ["--for", "--proxy", "--control", "--state", "--rate", "--connections", "--url", "-o"], []), stop.Token);
+            return await UpCommand.RunAsync(new Arguments(rest, Completion.FlagsOf("up"), []), stop.Token);
         case "echo" when wantsHelp:
             Console.WriteLine(EchoCommand.Help);
             return 0;
         case "echo":
-            return await EchoCommand.RunAsync(new Arguments(rest, ["--http", "--h2c", "--tls", "--tcp", "--name", "--call", "--delay", "--fail", "--bind"], []), stop.Token);
+            return await EchoCommand.RunAsync(new Arguments(rest, Completion.FlagsOf("echo"), []), stop.Token);
         case "proxy-config" or "pc" when wantsHelp:
             Console.WriteLine(ProxyConfigCommand.Help);
             return 0;
         case "proxy-config" or "pc":
-            return await ProxyConfigCommand.RunAsync(new Arguments(rest, ["-o", "--state"], []));
+            return await ProxyConfigCommand.RunAsync(new Arguments(rest, Completion.FlagsOf("proxy-config"), []));
         case "proxy-status" or "ps" when wantsHelp:
             Console.WriteLine(ProxyStatusCommand.Help);
             return 0;
         case "proxy-status" or "ps":
-            return await ProxyStatusCommand.RunAsync(new Arguments(rest, ["-o", "--state"], []));
+            return await ProxyStatusCommand.RunAsync(new Arguments(rest, Completion.FlagsOf("proxy-status"), []));
         case "admin-get":
             using (var client = new HttpClient { Timeout = TimeSpan.FromSeconds(5) })
                 Console.Write(await client.GetStringAsync("http://127.0.0.1:15000" + rest[0]));
             return 0;
+        case "completion" when wantsHelp:
+            Console.WriteLine(Completion.Help);
+            return 0;
         case "completion":
-            Console.WriteLine("complete -W 'up echo proxy-config proxy-status completion version --help' tulle");
+            Console.WriteLine(Completion.Script(rest.Length == 1 ? rest[0] : ""));
             return 0;
         case "version" or "--version":
             var version = typeof(Arguments).Assembly.GetName().Version?.ToString(3);
-            Table.Print(new Arguments(rest, ["-o"], []).Text("-o"), ["COMPONENT", "VERSION"], [["tulle", version ?? ""]], Node.Map(("tulle", version)));
+            Table.Print(new Arguments(rest, Completion.FlagsOf("version"), []).Text("-o"), ["COMPONENT", "VERSION"], [["tulle", version ?? ""]], Node.Map(("tulle", version)));
             return 0;
         default:
             throw new UsageException($"{command} is not a command; see tulle --help");

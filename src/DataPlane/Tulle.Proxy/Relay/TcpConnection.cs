@@ -159,7 +159,6 @@ internal sealed class TcpConnection : Connection, IPeerListener
         _relay = relay;
         Worker.Relaying.Add(this);
         var end = await relay.RunAsync(() => _closed);
-        Worker.Relaying.Remove(this);
         _host.ActiveRequests--;
         if (end == RelayEnd.IdleTimeout)
             _stats.IdleTimeout.Add(Worker.Loop.Index);
@@ -223,6 +222,7 @@ internal sealed class TcpConnection : Connection, IPeerListener
         if (_closed)
             return;
         _closed = true;
+        Worker.Relaying.Remove(this);
         _record.EndMicros = Worker.Loop.Kernel.WallMicros;
         Worker.Loop.Cancel(_timer);
         _up?.Close();

@@ -9,7 +9,7 @@ namespace Tulle.Proxy;
 /// Istio's standard metrics of one loop: a table from the label values to a row of numbers. Looked up by reference and number, no text is made on the
 /// request path. Rendered on the loop when somebody scrapes.
 /// </summary>
-public sealed class IstioMetrics
+internal sealed class IstioMetrics
 {
     private readonly record struct HttpKey(bool IsSource, WorkloadFacts Source, WorkloadFacts Destination, ServiceFacts Service, string SourcePrincipal,
         string DestinationPrincipal, int Status, FailureReason Reason, bool IsMutualTls);
