@@ -59,6 +59,9 @@ public sealed class EventLoop
     /// <summary>Called once per wake-up after all events, for work that is done in batches (log flush).</summary>
     public Action? AfterBatch { get; set; }
 
+    /// <summary>Events so far. Other threads may read it: it tells a busy loop from an idle one.</summary>
+    public long EventCount { get; private set; }
+
     private static int Check(int result, string what) =>
         result >= 0 ? result : throw new InvalidOperationException($"cannot {what}: {Errno.Text(-result)}");
 
@@ -93,6 +96,7 @@ public sealed class EventLoop
             sleep = waitMsMax;
         var count = Kernel.PollerWait(_poller, _events, sleep);
         NowMs = Kernel.NowMs;
+        EventCount += count;
         for (var i = 0; i < count; i++)
             Dispatch(_events[i]);
         _timers.Advance(NowMs);

@@ -151,11 +151,15 @@ internal sealed class ProxyHost : IDisposable
 
     private void RunControl()
     {
-        foreach (var action in _control.GetConsumingEnumerable())
+        var collector = new IdleCollector([.. Workers.Select(w => w.Loop)]);
+        while (!_control.IsCompleted)
         {
             try
             {
-                action();
+                if (_control.TryTake(out var action, IdleCollector.PeriodMs))
+                    action();
+                else
+                    collector.Look();
             }
             catch (Exception error) when (error is not OutOfMemoryException)
             {
