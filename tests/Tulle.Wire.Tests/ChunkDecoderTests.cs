@@ -7,7 +7,7 @@ namespace Tulle.Wire.Tests;
 
 public class ChunkDecoderTests
 {
-    private static (string Data, string Trailers, bool Done, bool Failed) Decode(IEnumerable<byte[]> pieces)
+    internal static (string Data, string Trailers, bool Done, bool Failed) Decode(IEnumerable<byte[]> pieces)
     {
         var decoder = new ChunkDecoder();
         var data = new StringBuilder();

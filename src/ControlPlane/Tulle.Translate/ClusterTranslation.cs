@@ -111,7 +111,7 @@ internal static class ClusterTranslation
         var canAuto = !service.IsExternal && mode is null;
         var mutual = mode == "ISTIO_MUTUAL";
         var sni = $"outbound_.{port.Port}_.{subset?.Name ?? ""}_.{service.Host}";
-        var tls = canAuto || mutual ? TlsShapes.Outbound(sni, model.Identities(service), port.Protocol == PortProtocol.Http2) : null;
+        var tls = canAuto || mutual ? TlsShapes.Outbound(proxy, sni, model.Identities(service), port.Protocol == PortProtocol.Http2) : null;
         return Node.Map(
             ("transport_socket_matches", tls is not null && canAuto && discovery != "ORIGINAL_DST" ? TlsShapes.AutoMatches(tls) : null),
             ("name", name),

@@ -18,7 +18,7 @@ internal static class GatewayListeners
             foreach (var (gateway, server, port) in group.Where(s => RouteTables.IsHttps(s.Server)))
             {
                 needsInspector = true;
-                chains.Add(Http(model, proxy, port, RouteTables.HttpsName(gateway, server), Names(server), Tls(model, gateway, server)));
+                chains.Add(Http(model, proxy, port, RouteTables.HttpsName(gateway, server), Names(server), Tls(model, proxy, server)));
             }
             foreach (var (gateway, server, _) in group.Where(s => s.Server.Protocol is "TLS" or "HTTPS" && s.Server.TlsMode is "PASSTHROUGH" or "AUTO_PASSTHROUGH"))
             {
@@ -45,11 +45,8 @@ internal static class GatewayListeners
         return hosts.Contains("*") ? null : Node.Map(("server_names", Shapes.Strings(hosts)));
     }
 
-    private static Node Tls(MeshModel model, GatewayResource gateway, GatewayServerResource server)
-    {
-        _ = gateway;
-        return server.TlsMode == "ISTIO_MUTUAL" ? TlsShapes.Inbound(isTcp: false, model.Settings.TrustDomain) : TlsShapes.Gateway($"kubernetes://{server.CredentialName}", server.TlsMode == "MUTUAL");
-    }
+    private static Node Tls(MeshModel model, ProxyView proxy, GatewayServerResource server) =>
+        server.TlsMode == "ISTIO_MUTUAL" ? TlsShapes.Inbound(proxy, isTcp: false, model.Settings.TrustDomain) : TlsShapes.Gateway($"kubernetes://{server.CredentialName}", server.TlsMode == "MUTUAL");
 
     private static Node Http(MeshModel model, ProxyView proxy, int port, string routes, Node? match, Node? tls) => Node.Map(
         ("filter_chain_match", match),

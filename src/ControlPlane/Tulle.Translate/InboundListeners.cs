@@ -130,7 +130,7 @@ internal static class InboundListeners
         if (proxy.HasIstioFilters)
             filters.AddRange([Shapes.MetadataExchange(), Shapes.Stats(true)]);
         filters.Add(Shapes.TcpProxy(cluster, Shapes.AccessLog(model.Settings.AccessLog)));
-        return Node.Map(("filter_chain_match", match), ("filters", Node.List(filters)), ("transport_socket", tls ? TlsShapes.Inbound(isTcp: true, model.Settings.TrustDomain) : null));
+        return Node.Map(("filter_chain_match", match), ("filters", Node.List(filters)), ("transport_socket", tls ? TlsShapes.Inbound(proxy, isTcp: true, model.Settings.TrustDomain) : null));
     }
 
     private static Node HttpChain(MeshModel model, ProxyView proxy, Port port, Node match, bool tls)
@@ -149,6 +149,6 @@ internal static class InboundListeners
         if (proxy.HasIstioFilters)
             filters.Add(Shapes.MetadataExchange());
         filters.Add(HttpManagers.Make(proxy, ManagerSide.Inbound, port.StatPrefix, routes, null, model.Settings.AccessLog));
-        return Node.Map(("filter_chain_match", match), ("filters", Node.List(filters)), ("transport_socket", tls ? TlsShapes.Inbound(isTcp: false, model.Settings.TrustDomain) : null));
+        return Node.Map(("filter_chain_match", match), ("filters", Node.List(filters)), ("transport_socket", tls ? TlsShapes.Inbound(proxy, isTcp: false, model.Settings.TrustDomain) : null));
     }
 }

@@ -20,21 +20,24 @@ internal static class TlsShapes
         ("default_validation_context", Node.Map(("match_subject_alt_names", names))),
         ("validation_context_sds_secret_config", Node.Map(("name", "ROOTCA"), ("sds_config", SdsSource))));
 
-    public static Node Inbound(bool isTcp, string trustDomain) => Shapes.Typed("envoy.transport_sockets.tls", "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+    /// <summary>ALPN of the metadata exchange: a proxy without that filter must not agree to it, or it would take what the other side tells for the stream.</summary>
+    private const string Exchange = "istio-peer-exchange";
+
+    public static Node Inbound(ProxyView proxy, bool isTcp, string trustDomain) => Shapes.Typed("envoy.transport_sockets.tls", "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
         ("common_tls_context", Node.Map(
             ("tls_params", Node.Map(("tls_minimum_protocol_version", "TLSv1_2"), ("tls_maximum_protocol_version", "TLSv1_3"), ("cipher_suites", Shapes.Strings(Ciphers)))),
             ("tls_certificate_sds_secret_configs", Node.List(Node.Map(("name", "default"), ("sds_config", SdsSource)))),
             ("combined_validation_context", Trust(Node.List(Node.Map(("prefix", $"spiffe://{trustDomain}/"))))),
-            ("alpn_protocols", Shapes.Strings(isTcp ? ["istio-peer-exchange", "h2", "http/1.1"] : ["h2", "http/1.1"])))),
+            ("alpn_protocols", Shapes.Strings(isTcp && proxy.HasIstioFilters ? [Exchange, "h2", "http/1.1"] : ["h2", "http/1.1"])))),
         ("require_client_certificate", true));
 
-    public static Node Outbound(string sni, IReadOnlyList<string> identities, bool http2) => Shapes.Typed("envoy.transport_sockets.tls", "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+    public static Node Outbound(ProxyView proxy, string sni, IReadOnlyList<string> identities, bool http2) => Shapes.Typed("envoy.transport_sockets.tls", "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
         ("common_tls_context", Node.Map(
             ("tls_params", Node.Map(("tls_minimum_protocol_version", "TLSv1_2"), ("tls_maximum_protocol_version", "TLSv1_3"))),
             ("tls_certificate_sds_secret_configs", Node.List(Node.Map(("name", "default"), ("sds_config", SdsSource)))),
             ("combined_validation_context", identities.Count > 0 ? Trust(Node.List(identities.Select(i => Node.Map(("exact", i))).ToList()))
                 : Node.Map(("default_validation_context", Node.Map()), ("validation_context_sds_secret_config", Node.Map(("name", "ROOTCA"), ("sds_config", SdsSource))))),
-            ("alpn_protocols", Shapes.Strings(http2 ? ["istio-peer-exchange", "istio", "h2"] : ["istio-peer-exchange", "istio"])))),
+            ("alpn_protocols", Shapes.Strings([.. proxy.HasIstioFilters ? [Exchange] : Array.Empty<string>(), "istio", .. http2 ? ["h2"] : Array.Empty<string>()])))),
         ("sni", sni));
 
     /// <summary>The two ways to an endpoint under auto mTLS: by its tlsMode label.</summary>
