@@ -71,20 +71,19 @@ internal sealed class TcpRelay(EventLoop loop, Transport down, Transport up, Sig
         sending.Prefix = own.Length > 0 ? own : null;
     }
 
-    /// <summary>Bytes of a stream's start that may be an exchange; true when it is told what they are, and the stream goes on behind it.</summary>
-    private bool Open(ref Direction direction)
+    /// <summary>Looks whether a stream's first bytes are an exchange; once that is known it is told, and the stream goes on behind it.</summary>
+    private void Open(ref Direction direction)
     {
         var start = direction.Buffer.AsSpan(direction.Start, direction.End - direction.Start);
         var length = WorkloadStruct.ExchangeLength(start);
         if (length < 0 && !direction.SourceEnded)
-            return false;
+            return;
         direction.Opening = false;
         length = Math.Max(0, length);
         direction.PeerListener?.OnPeer(start[..length]);
         direction.Bytes += start.Length - length;
         if (length > 0)
             BufferQueue.Consume(loop.Buffers, ref direction.Buffer, ref direction.Start, ref direction.End, length);
-        return true;
     }
 
     public void PreloadToUpstream(ReadOnlySpan<byte> bytes) => BufferQueue.Append(loop.Buffers, ref _toUp.Buffer, ref _toUp.Start, ref _toUp.End, bytes);
