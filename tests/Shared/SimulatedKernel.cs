@@ -21,6 +21,21 @@ public sealed class SimulatedKernel(ulong seed, int windowBytes = 700, bool isCa
     /// <summary>Decides about a connection that the program under test opens: the far end, or a negated errno.</summary>
     public Func<Address, SimulatedSocket, int> OnConnect { get; set; } = (_, _) => -Errno.ECONNREFUSED;
 
+    /// <summary>Errors that the next calls of accept answer with.</summary>
+    public Queue<int> AcceptErrors { get; } = [];
+
+    /// <summary>One of so many calls throws an exception that no kernel throws, as a fault in the program would; 0 for none.</summary>
+    public int ThrowOneIn { get; set; }
+
+    private void MayThrow(string call)
+    {
+        if (ThrowOneIn > 0 && _random.Next(ThrowOneIn) == 0)
+            throw new InvalidOperationException($"a fault injected into {call}");
+    }
+
+    /// <summary>How long the program was ready to wait the last time; −1 for ever.</summary>
+    public int LastWaitMs { get; private set; }
+
     public override long NowMs => _now;
 
     public override long WallMicros => _now * 1000;
@@ -86,6 +101,7 @@ public sealed class SimulatedKernel(ulong seed, int windowBytes = 700, bool isCa
     {
         var count = 0;
         _calls = 0;
+        LastWaitMs = timeoutMs;
         if (_woken)
         {
             _woken = false;
@@ -122,15 +138,25 @@ public sealed class SimulatedKernel(ulong seed, int windowBytes = 700, bool isCa
         }
     }
 
-    public override int Receive(int fd, Span<byte> buffer) => Interrupts ? -Errno.EINTR : Find(fd)?.Read(buffer) ?? -9;
+    public override int Receive(int fd, Span<byte> buffer)
+    {
+        MayThrow("receive");
+        return Interrupts ? -Errno.EINTR : Find(fd)?.Read(buffer) ?? -9;
+    }
 
-    public override int Send(int fd, ReadOnlySpan<byte> buffer) => Interrupts ? -Errno.EINTR : Find(fd)?.Write(buffer) ?? -9;
+    public override int Send(int fd, ReadOnlySpan<byte> buffer)
+    {
+        MayThrow("send");
+        return Interrupts ? -Errno.EINTR : Find(fd)?.Write(buffer) ?? -9;
+    }
 
     public override int Accept(int fd, out Address remote)
     {
         remote = Address.V4(0x0A000001, 4000);
         if (Interrupts)
             return -Errno.EINTR;
+        if (AcceptErrors.TryDequeue(out var errno))
+            return -errno;
         var index = _accepting.FindIndex(a => a.Listener == fd);
         if (index < 0)
             return -Errno.EAGAIN;
@@ -141,6 +167,7 @@ public sealed class SimulatedKernel(ulong seed, int windowBytes = 700, bool isCa
 
     public override int Connect(in Address remote, in Address? source, int mark)
     {
+        MayThrow("connect");
         var (near, far) = Pair();
         var result = OnConnect(remote, far);
         if (result < 0)
@@ -154,6 +181,7 @@ public sealed class SimulatedKernel(ulong seed, int windowBytes = 700, bool isCa
 
     public override int Shutdown(int fd, int how)
     {
+        MayThrow("shutdown");
         if (how != Libc.SHUT_RD)
             Find(fd)?.ShutdownWrite();
         return 0;
@@ -169,5 +197,9 @@ public sealed class SimulatedKernel(ulong seed, int windowBytes = 700, bool isCa
         return 0;
     }
 
-    public override Address LocalAddress(int fd) => Address.V4(0x0A000002, 8080);
+    public override Address LocalAddress(int fd)
+    {
+        MayThrow("getsockname");
+        return Address.V4(0x0A000002, 8080);
+    }
 }

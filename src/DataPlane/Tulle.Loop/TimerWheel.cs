@@ -37,17 +37,15 @@ public sealed class ActionTimer(Action action) : LoopTimer
     protected internal override void Fire() => action();
 }
 
-/// <summary>A hashed wheel of 512 slots of 10 ms. Later deadlines stay in their slot for more rounds.</summary>
-internal sealed class TimerWheel
+/// <summary>A hashed wheel of 512 slots of 10 ms. Later deadlines are moved on each time the wheel comes by. What a callback throws goes to <c>onFault</c>.</summary>
+internal sealed class TimerWheel(long nowMs, Action<string, Exception> onFault)
 {
     private const int SlotCount = 512;
     private const int TickMs = 10;
 
     private readonly LoopTimer?[] _slots = new LoopTimer?[SlotCount];
     private readonly ulong[] _used = new ulong[SlotCount / 64];
-    private long _tick;
-
-    public TimerWheel(long nowMs) => _tick = nowMs / TickMs;
+    private long _tick = nowMs / TickMs;
 
     public void Arm(LoopTimer timer, long deadlineMs)
     {
@@ -114,26 +112,33 @@ internal sealed class TimerWheel
             var slot = (int)(_tick & (SlotCount - 1));
             if (_slots[slot] is null)
                 continue;
-            // Take the whole slot first: a timer that fires may arm others, also in this slot.
-            var timer = _slots[slot];
-            _slots[slot] = null;
-            _used[slot >> 6] &= ~(1ul << (slot & 63));
-            while (timer is not null)
+            // One at a time from the head, so that the lists are whole whenever a callback runs: it may arm, move or cancel any timer, also those of
+            // this slot. Nothing can be put into it meanwhile (deadlines go 1 to 511 ticks ahead), so this ends.
+            while (_slots[slot] is { } timer)
             {
-                var next = timer.Next;
-                timer.Next = timer.Previous = null;
-                timer.Slot = -1;
+                Unlink(timer);
                 if (timer.DeadlineMs <= nowMs)
                 {
                     timer.DeadlineMs = long.MaxValue;
-                    timer.Fire();
+                    Fire(timer);
                 }
                 else if (timer.DeadlineMs != long.MaxValue)
                 {
                     Link(timer);
                 }
-                timer = next;
             }
+        }
+    }
+
+    private void Fire(LoopTimer timer)
+    {
+        try
+        {
+            timer.Fire();
+        }
+        catch (Exception error)
+        {
+            onFault("a timer", error);
         }
     }
 

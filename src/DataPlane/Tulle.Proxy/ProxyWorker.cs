@@ -24,6 +24,8 @@ public sealed class ProxyWorker
         Log = new AccessLogger(shared.Logs, shared.LogFlushMs);
         Metrics = new IstioMetrics();
         _logTimer = new ActionTimer(FlushLogs);
+        var faults = shared.Stats.Counter(StatScope.Server, "", "server.envoy_bug_failures");
+        loop.OnFault = () => faults.Add(loop.Index);
     }
 
     public EventLoop Loop { get; }
@@ -65,8 +67,14 @@ public sealed class ProxyWorker
     /// <summary>Hands a snapshot to the loop, with the listening descriptors that were opened for it (name → descriptor of this loop). Any thread.</summary>
     public void Publish(ProxySnapshot snapshot, IReadOnlyDictionary<string, int> descriptors, Action? applied = null) => Loop.Post(() =>
     {
-        Apply(snapshot, descriptors);
-        applied?.Invoke();
+        try
+        {
+            Apply(snapshot, descriptors);
+        }
+        finally
+        {
+            applied?.Invoke();
+        }
     });
 
     private void Apply(ProxySnapshot snapshot, IReadOnlyDictionary<string, int> descriptors)
@@ -138,23 +146,36 @@ public sealed class ProxyWorker
 
     private void ApplyListeners(ProxySnapshot snapshot, IReadOnlyDictionary<string, int> descriptors)
     {
-        var wanted = snapshot.Listeners.ToDictionary(l => l.Name, StringComparer.Ordinal);
+        var wanted = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var config in snapshot.Listeners)
+            wanted.Add(config.Name);
         foreach (var (name, gone) in _listeners)
         {
-            if (wanted.ContainsKey(name))
+            if (wanted.Contains(name))
                 continue;
-            gone.Remove();
             _listeners.Remove(name);
+            gone.Remove();
         }
         foreach (var config in snapshot.Listeners)
         {
-            if (!_listeners.TryGetValue(config.Name, out var listener))
-                _listeners[config.Name] = listener = new BoundListener(this, config.Name);
-            listener.Update(config, descriptors.TryGetValue(config.Name, out var fd) ? fd : -1);
+            var fd = descriptors.GetValueOrDefault(config.Name, -1);
+            try
+            {
+                if (!_listeners.TryGetValue(config.Name, out var listener))
+                    _listeners[config.Name] = listener = new BoundListener(this, config.Name);
+                listener.Update(config, fd);
+            }
+            catch (Exception error)
+            {
+                Loop.Report("the update of a listener", error);
+            }
         }
         _byAddress.Clear();
         foreach (var listener in _listeners.Values)
-            _byAddress[listener.Current!.Config.Address] = listener;
+        {
+            if (listener.Current is { } current)
+                _byAddress[current.Config.Address] = listener;
+        }
     }
 
     /// <summary>The listener whose chains serve a destination (use_original_dst): exact address, then any address with that port.</summary>

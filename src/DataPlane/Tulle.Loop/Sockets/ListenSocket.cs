@@ -27,7 +27,7 @@ public sealed class ListenSocket : ISocketOwner
 
     public Address Local { get; private set; }
 
-    /// <summary>Accepts that failed for lack of descriptors.</summary>
+    /// <summary>Accepts that failed for lack of descriptors or memory; the listener looks again after 100 ms.</summary>
     public long ExhaustedCount { get; private set; }
 
     /// <summary>Opens a bound, listening descriptor; 0 or a negated errno. Done before any loop sees it, so that errors reach the configuration's author.</summary>
@@ -55,11 +55,15 @@ public sealed class ListenSocket : ISocketOwner
     }
 
     /// <summary>Starts to accept on a loop (loop thread).</summary>
+    /// <exception cref="InvalidOperationException">The kernel does not watch the descriptor; it is closed.</exception>
     public static ListenSocket Start(EventLoop loop, int fd, Action<int, Address> onAccept)
     {
         var listen = new ListenSocket(loop, fd, onAccept) { Local = loop.Kernel.LocalAddress(fd) };
-        listen._socket.Start(assumeWritable: false);
-        return listen;
+        var result = listen._socket.Start(assumeWritable: false);
+        if (result >= 0)
+            return listen;
+        listen.Close();
+        throw new InvalidOperationException($"descriptor {fd} cannot be watched for connections: {Errno.Text(-result)}");
     }
 
     public void OnReady(LoopSocket socket)
@@ -71,21 +75,41 @@ public sealed class ListenSocket : ISocketOwner
             var fd = _loop.Kernel.Accept(socket.Fd, out var remote);
             if (fd >= 0)
             {
-                _onAccept(fd, remote);
+                HandOver(fd, remote);
                 continue;
             }
-            if (fd is -Errno.EINTR or -Errno.ECONNABORTED)
+            if (fd == -Errno.EAGAIN)
+                return;
+            if (IsOfOneConnection(-fd))
                 continue;
-            if (fd is -Errno.EMFILE or -Errno.ENFILE)
-            {
-                ExhaustedCount++;
-                _loop.ArmAfter(_retry, ExhaustedPauseMs);
-            }
+            // Out of descriptors or of memory, or something new: the queue stays and its edge is used up, so look again in a while.
+            ExhaustedCount++;
+            _loop.ArmAfter(_retry, ExhaustedPauseMs);
             return;
         }
         // More may be waiting: the edge is used up, so come back after the other events of this turn.
-        _loop.Defer(() => OnReady(socket));
+        socket.RaiseLater();
     }
+
+    /// <summary>Errors of accept(2) that belong to the connection that was about to be taken (the manual page names them), not to the listener.</summary>
+    private static bool IsOfOneConnection(int errno) => errno is Errno.EINTR or Errno.ECONNABORTED or Errno.EPERM or Errno.EPROTO or Errno.ENOPROTOOPT
+        or Errno.EOPNOTSUPP or Errno.ENETDOWN or Errno.ENETUNREACH or Errno.EHOSTDOWN or Errno.EHOSTUNREACH or Errno.ETIMEDOUT or Errno.ECONNRESET;
+
+    /// <summary>Whoever takes connections closes the one whose start throws; those behind it are taken all the same.</summary>
+    private void HandOver(int fd, in Address remote)
+    {
+        try
+        {
+            _onAccept(fd, remote);
+        }
+        catch (Exception error)
+        {
+            _loop.Report("the start of an accepted connection", error);
+        }
+    }
+
+    /// <summary>Whatever happened, the listener goes on.</summary>
+    public void OnFault(LoopSocket socket) => _loop.ArmAfter(_retry, ExhaustedPauseMs);
 
     public void Close()
     {

@@ -7,6 +7,9 @@ namespace Tulle.Loop;
 public interface ISocketOwner
 {
     void OnReady(LoopSocket socket);
+
+    /// <summary><see cref="OnReady"/> threw: the owner ends what this socket stands for. The loop has reported it already.</summary>
+    void OnFault(LoopSocket socket) => socket.Close();
 }
 
 /// <summary>
@@ -16,6 +19,8 @@ public interface ISocketOwner
 public sealed class LoopSocket
 {
     internal uint Generation;
+    private Action? _raise;
+    private bool _isRaising;
 
     public LoopSocket(EventLoop loop, int fd)
     {
@@ -62,6 +67,38 @@ public sealed class LoopSocket
             IsPeerClosed = true;
         if ((events & Libc.EPOLLERR) != 0)
             HasError = true;
+        Tell();
+    }
+
+    /// <summary>
+    /// Tells whoever has this socket once more, after the other events of this turn: for work that was cut short so that others have their turn, when the
+    /// kernel has no reason to report the socket again.
+    /// </summary>
+    public void RaiseLater()
+    {
+        if (_isRaising)
+            return;
+        _isRaising = true;
+        Loop.Defer(_raise ??= RaiseNow);
+    }
+
+    private void RaiseNow()
+    {
+        _isRaising = false;
+        if (!IsOpen)
+            return;
+        try
+        {
+            Tell();
+        }
+        catch (Exception error)
+        {
+            Loop.EndFaulty(this, error);
+        }
+    }
+
+    private void Tell()
+    {
         if (Signal is not null)
             Signal.Raise();
         else

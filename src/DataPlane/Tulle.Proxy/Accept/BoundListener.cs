@@ -41,7 +41,15 @@ internal sealed class BoundListener(ProxyWorker worker, string name)
             socket.Close();
             return;
         }
-        new ConnectionStarter(worker, listener, socket, remote).Start();
+        try
+        {
+            new ConnectionStarter(worker, listener, socket, remote).Start();
+        }
+        catch (Exception error)
+        {
+            worker.Loop.Report("the start of an accepted connection", error);
+            socket.Close();
+        }
     }
 
     public void StopAccepting()
@@ -138,9 +146,7 @@ internal sealed class ActiveListener
     {
         while (_first is { } connection)
         {
-            connection.ForceClose();
-            if (ReferenceEquals(_first, connection))
-                Remove(connection);
+            connection.End();
         }
     }
 }

@@ -60,6 +60,24 @@ internal abstract class Connection(ProxyWorker worker, ActiveListener listener, 
     /// <summary>The drain time is over.</summary>
     public abstract void ForceClose();
 
+    /// <summary>Ends the connection whatever happens on the way: the last step of a flow whose exceptions nobody else would see.</summary>
+    public void End()
+    {
+        try
+        {
+            ForceClose();
+        }
+        catch (Exception error)
+        {
+            Fault("the end of a connection", error);
+        }
+        // Also the one that failed to end, or the drain would come back to it for ever.
+        Unlist();
+    }
+
+    /// <summary>An unexpected error: counted, told once per kind, and the end of this connection only.</summary>
+    protected void Fault(string kind, Exception error) => Worker.Loop.Report(kind, error);
+
     protected void FillRecord(RequestRecord record)
     {
         record.ConnectionId = Facts.Id;

@@ -105,11 +105,26 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
                 }
             }
         }
-        catch (Exception error) when (error is not OutOfMemoryException)
+        catch (Exception error)
         {
-            Invariant.Report("an HTTP connection ended by an unexpected error", error);
+            Fault("an HTTP connection", error);
         }
-        Close();
+        CloseGuarded();
+    }
+
+    /// <summary>The flow's last step: what it throws would reach no one and end the process.</summary>
+    private void CloseGuarded()
+    {
+        try
+        {
+            Close();
+        }
+        catch (Exception error)
+        {
+            Fault("the end of an HTTP connection", error);
+            _down.Abort();
+            Unlist();
+        }
     }
 
     private enum HeadResult : byte

@@ -84,11 +84,11 @@ internal sealed class TcpConnection : Connection, IPeerListener
                 NoteConnectFailure(status);
             }
         }
-        catch (Exception error) when (error is not OutOfMemoryException)
+        catch (Exception error)
         {
-            Invariant.Report("a TCP connection ended by an unexpected error", error);
+            Fault("a TCP connection", error);
         }
-        Close();
+        End();
     }
 
     private bool BeginConnect()

@@ -48,6 +48,20 @@ internal sealed class ConnectionStarter : Connection
 #pragma warning disable VSTHRD100 // The loop is the only caller; every outcome ends in Finish or a hand-over.
     private async void RunAsync()
     {
+        try
+        {
+            await FlowAsync();
+        }
+        catch (Exception error)
+        {
+            Fault("the start of a connection", error);
+            End();
+        }
+    }
+#pragma warning restore VSTHRD100
+
+    private async ValueTask FlowAsync()
+    {
         if (_target.Config.UseOriginalDestination || HasFilter(_target, ListenerFilterKind.OriginalDestination))
             TakeOriginalDestination();
         if (NeedsBytes(_target))
@@ -122,7 +136,6 @@ internal sealed class ConnectionStarter : Connection
         }
         HandOn(chain, transport);
     }
-#pragma warning restore VSTHRD100
 
     private void TakeOriginalDestination()
     {

@@ -199,6 +199,8 @@ public sealed class UpstreamConnection : ISocketOwner
         }
     }
 
+    public void OnFault(LoopSocket socket) => CloseIdle();
+
     private void OnIdleTimeout()
     {
         Host.Cluster.Stats.ConnectionIdleTimeout.Add(_worker.Loop.Index);
