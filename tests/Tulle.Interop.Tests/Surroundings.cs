@@ -10,11 +10,17 @@ internal static class Surroundings
 
     public static readonly string Peers = Path.GetFullPath(Path.Combine(Root, "..", "shared", "peers"));
 
-    public static string Proxy => Path.Combine(Root, "dist", "tulle-proxy", "tulle-proxy");
+    /// <summary>Where the built programs are: dist of this repository, or the folder that TULLE_DIST names (an older build, to see a test fail against it).</summary>
+    public static readonly string Dist = Environment.GetEnvironmentVariable("TULLE_DIST") is { Length: > 0 } named ? Path.GetFullPath(named) : Path.Combine(Root, "dist");
 
-    public static string Control => Path.Combine(Root, "dist", "tulle-control", "tulle-control");
+    public static string Proxy => Built("tulle-proxy");
 
-    public static string Cli => Path.Combine(Root, "dist", "tulle", "tulle");
+    public static string Control => Built("tulle-control");
+
+    public static string Cli => Built("tulle");
+
+    /// <summary>One file per program in bin; before native files there was one folder per program.</summary>
+    private static string Built(string program) => Path.Combine(Dist, "bin", program) is var file && File.Exists(file) ? file : Path.Combine(Dist, program, program);
 
     private static string FindRoot()
     {

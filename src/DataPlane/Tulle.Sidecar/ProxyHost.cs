@@ -151,15 +151,11 @@ internal sealed class ProxyHost : IDisposable
 
     private void RunControl()
     {
-        var collector = new IdleCollector([.. Workers.Select(w => w.Loop)]);
-        while (!_control.IsCompleted)
+        foreach (var action in _control.GetConsumingEnumerable())
         {
             try
             {
-                if (_control.TryTake(out var action, IdleCollector.PeriodMs))
-                    action();
-                else
-                    collector.Look();
+                action();
             }
             catch (Exception error) when (error is not OutOfMemoryException)
             {

@@ -54,8 +54,8 @@ internal static class UpCommand
         if (!Libc.IsRoot)
             return Rootless.Enter(Environment.GetCommandLineArgs()[1..]);
         var here = Path.GetDirectoryName(Environment.ProcessPath)!;
-        var proxy = arguments.Text("--proxy", Find(here, "tulle-proxy"));
-        var paths = new MeshPaths(Path.GetFullPath(proxy), Environment.ProcessPath!, Path.GetFullPath(arguments.Text("--control", Find(here, "tulle-control"))), arguments.Text("--state", "/run/tulle"),
+        var proxy = arguments.Text("--proxy", Path.Combine(here, "tulle-proxy"));
+        var paths = new MeshPaths(Path.GetFullPath(proxy), Environment.ProcessPath!, Path.GetFullPath(arguments.Text("--control", Path.Combine(here, "tulle-control"))), arguments.Text("--state", "/run/tulle"),
             Path.GetFileName(proxy).StartsWith("envoy", StringComparison.Ordinal));
         if (!File.Exists(paths.ProxyProgram))
             throw new UsageException($"--proxy {paths.ProxyProgram} does not exist");
@@ -81,16 +81,6 @@ internal static class UpCommand
         Say($"the mesh is up after {watch.ElapsedMilliseconds} ms: {mesh.Pods.Count} pods; {(RootlessMode.IsOn ? $"from another terminal try  nsenter --preserve-credentials -U -n -t {Environment.ProcessId} curl http://127.0.0.1:8080/" : "try  curl http://127.0.0.1:8080/")}   (Ctrl-C ends it)");
         var load = new HttpLoad(new Uri(arguments.Text("--url", "http://127.0.0.1:8080/")), arguments.Number("--connections", 8, 1, 1000), arguments.Number("--rate", 400, 1, 100_000));
         return forMs > 0 ? await TimedAsync(mesh, load, forMs, json, stop) : await LiveAsync(mesh, load, stop);
-    }
-
-    private static string Find(string here, string program)
-    {
-        foreach (var candidate in new[] { Path.Combine(here, program), Path.Combine(here, "..", program, program), Path.Combine(here, "..", program.Replace("tulle-", ""), program) })
-        {
-            if (File.Exists(candidate))
-                return candidate;
-        }
-        return Path.Combine(here, program);
     }
 
     private static async Task<int> TimedAsync(LocalMesh mesh, HttpLoad load, double forMs, bool json, CancellationToken stop)
