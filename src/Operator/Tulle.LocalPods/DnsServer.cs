@@ -5,16 +5,29 @@ using System.Text;
 
 namespace Tulle.LocalPods;
 
-/// <summary>Names of services for local pods: A records out of a table, NXDOMAIN inside the cluster's domain for what is unknown, and SERVFAIL for the world outside.</summary>
+/// <summary>Names of services for local pods: A records out of a table, NXDOMAIN for every other name (the pods have no way out).</summary>
 public sealed class DnsServer : IDisposable
 {
     private readonly UdpClient _socket;
     private volatile Dictionary<string, IPAddress> _names = new(StringComparer.OrdinalIgnoreCase);
 
-    public DnsServer(IPAddress address) => _socket = new UdpClient(new IPEndPoint(address, 53));
+    public DnsServer(IPAddress address, int port = 53) => _socket = new UdpClient(new IPEndPoint(address, port));
 
-    /// <summary>The names there are from now on; what is not among them is gone.</summary>
-    public void Replace(IEnumerable<(string Name, string Address)> names) => _names = names.ToDictionary(n => n.Name, n => IPAddress.Parse(n.Address), StringComparer.OrdinalIgnoreCase);
+    /// <summary>The names there are from now on; what is not among them is gone. Gives back those whose address is none: they are left out.</summary>
+    public IReadOnlyList<(string Name, string Address)> Replace(IEnumerable<(string Name, string Address)> names)
+    {
+        var next = new Dictionary<string, IPAddress>(StringComparer.OrdinalIgnoreCase);
+        var bad = new List<(string, string)>();
+        foreach (var (name, text) in names)
+        {
+            if (IPAddress.TryParse(text, out var address))
+                next[name] = address;
+            else
+                bad.Add((name, text));
+        }
+        _names = next;
+        return bad;
+    }
 
     public void Start() => _ = Task.Run(ServeAsync);
 
@@ -61,7 +74,7 @@ public sealed class DnsServer : IDisposable
         var question = query[12..(at + 4)];
         var text = name.ToString().TrimEnd('.');
         var known = _names.TryGetValue(text, out var address);
-        var hasAnswer = known && type == 1;
+        var hasAnswer = known && type == 1 && address!.AddressFamily == AddressFamily.InterNetwork;
         var reply = new byte[12 + question.Length + (hasAnswer ? 16 : 0)];
         query[..2].CopyTo(reply);
         reply[2] = (byte)(0x84 | (query[2] & 1));

@@ -1,35 +1,44 @@
-using System.Diagnostics;
-using System.Globalization;
+using System.Collections.Concurrent;
 using System.Net;
-using System.Net.Sockets;
-using System.Security.Cryptography;
-using System.Text;
 using Tulle.Base.Documents;
-using Tulle.Native;
-using Tulle.Resources;
 
 namespace Tulle.LocalPods;
 
 /// <summary>A mesh on this machine: control plane, certificate agent, network, pods; kept in step with a folder of YAML.</summary>
 public sealed class LocalMesh : IAsyncDisposable
 {
-    private readonly string _folder;
+    /// <summary>Milliseconds between looks when nothing is told to have happened.</summary>
+    private const int LookMs = 300;
+
+    /// <summary>Milliseconds without a change before an edit is taken: one save is several events.</summary>
+    private const int QuietMs = 40;
+
     private readonly MeshPaths _paths;
     private readonly Action<string> _say;
-    private readonly PodNetwork _network = new();
+    private readonly string _folder;
+    private readonly MeshFolder _source;
     private readonly Spawner _spawner = new();
     private readonly CertificateAgent _agent;
-    private readonly Dictionary<string, PodRunner> _pods = new(StringComparer.Ordinal);
-    private readonly SemaphoreSlim _reconciling = new(1, 1);
+    private readonly ControlProcess _control;
+    private readonly PublishedPorts _published;
+
+    /// <summary>By key. Changed by the reconciler, read by everybody.</summary>
+    private readonly ConcurrentDictionary<string, PodRunner> _pods = new(StringComparer.Ordinal);
 
     /// <summary>A starting pod keeps a processor busy: more at once than there are processors make every one slower and none sooner.</summary>
     private readonly SemaphoreSlim _turns = new(Math.Max(2, Environment.ProcessorCount));
     private readonly CancellationTokenSource _stop = new();
-    /// <summary>By the address they listen on, with what they lead to.</summary>
-    private readonly Dictionary<string, (string What, PortForward Forward)> _forwards = new(StringComparer.Ordinal);
+    private readonly WakeUp _wake = new();
+    private Dictionary<string, PlannedPod> _plan = new(StringComparer.Ordinal);
+    private StateFolder? _state;
+    private MeshSlot? _slot;
+    private PodNetwork? _network;
     private DnsServer? _dns;
-    private Process? _control;
     private int _nextIndex;
+    private volatile bool _isUp;
+    private bool _editPending;
+    private string _lastTrouble = "";
+    private readonly HashSet<string> _badNames = new(StringComparer.Ordinal);
     private Task? _loop;
 
     public LocalMesh(string folder, MeshPaths paths, Action<string> say)
@@ -37,189 +46,145 @@ public sealed class LocalMesh : IAsyncDisposable
         _folder = Path.GetFullPath(folder);
         _paths = paths;
         _say = say;
+        _source = new MeshFolder(_folder);
         _agent = new CertificateAgent(paths.SdsSocket, paths.XdsSocket);
+        _control = new ControlProcess(_folder, paths, _spawner, say);
+        _published = new PublishedPorts(() => Pods, say);
     }
 
     public IReadOnlyList<LocalPod> Pods => [.. _pods.Values.Select(p => p.Pod).OrderBy(p => p.Name, StringComparer.Ordinal)];
 
+    /// <summary>Shares of versions that the folder's rules ask for.</summary>
+    public IReadOnlyList<VersionSplit> Splits { get; private set; } = [];
+
     public string StateFolder => _paths.StateFolder;
 
-    public int ControlPid => _control?.Id ?? 0;
+    public int ControlPid => _control.Id;
 
+    /// <summary>Starts everything and waits until every pod is ready or has failed; edits are taken meanwhile.</summary>
+    /// <exception cref="StateFolderException">The state folder is another's.</exception>
+    /// <exception cref="CommandException">The network, the control plane or a published port cannot be had.</exception>
     public async Task StartAsync(CancellationToken stop)
     {
-        await PodNetwork.CleanAsync();
-        if (Directory.Exists(_paths.StateFolder))
-            Directory.Delete(_paths.StateFolder, recursive: true);
+        _state = LocalPods.StateFolder.Claim(_paths.StateFolder);
+        _slot = await MeshSlot.ClaimAsync();
         Directory.CreateDirectory(_paths.PodsFolder);
         File.SetUnixFileMode(_paths.StateFolder, (UnixFileMode)0b111_001_001);
+        _network = new PodNetwork(_slot);
         await _network.StartAsync();
-        _dns = new DnsServer(IPAddress.Parse(PodNetwork.Gateway));
+        _dns = new DnsServer(IPAddress.Parse(_network.Gateway));
         _dns.Start();
-        await StartControlAsync();
+        await _control.StartAsync();
         await _agent.StartAsync();
-        // Somebody who ends this while pods start wants it to end now: disposing ends the starting pods too.
-        await ReconcileAsync().WaitAsync(stop);
-        _isUp = true;
+        Reconcile();
         _loop = Task.Run(WatchAsync, CancellationToken.None);
+        // Somebody who ends this while pods start wants it to end now: disposing ends the starting pods too.
+        while (!_plan.Keys.All(key => _pods.TryGetValue(key, out var runner) && runner.Pod.Phase is PodPhase.Ready or PodPhase.Failed))
+            await Task.Delay(2, stop);
+        await RefreshNamesAsync();
+        _isUp = true;
     }
 
-    private async Task StartControlAsync()
-    {
-        File.Delete(_paths.XdsSocket);
-        _control = await _spawner.StartAsync(Path.Combine(_paths.StateFolder, "control.log"),
-            [_paths.ControlProgram, "--files", _folder, "--files", _paths.PodsFolder, "--xds", $"unix:{_paths.XdsSocket}", "--ca", Path.Combine(_paths.StateFolder, "ca"), "--access-log", "/dev/stdout", "--access-log-identities"],
-            folder: Environment.CurrentDirectory);
-        var deadline = Environment.TickCount64 + 20_000;
-        while (!await AcceptsAsync(_paths.XdsSocket))
-        {
-            if (_control.HasExited)
-                throw new CommandException($"the control plane ended with {_control.ExitCode}: {string.Join(" | ", (await File.ReadAllLinesAsync(Path.Combine(_paths.StateFolder, "control.log"))).TakeLast(3))}");
-            if (Environment.TickCount64 > deadline)
-                throw new CommandException($"the control plane did not start within 20 s; its log is {Path.Combine(_paths.StateFolder, "control.log")}");
-            await Task.Delay(10);
-        }
-        _ = Libc.ChangeOwner(_paths.XdsSocket, 1337, 1337);
-    }
-
-    private static async Task<bool> AcceptsAsync(string path)
-    {
-        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        try
-        {
-            await socket.ConnectAsync(new UnixDomainSocketEndPoint(path));
-            return true;
-        }
-        catch (SocketException)
-        {
-            return false;
-        }
-    }
-
-    /// <summary>Follows the folder, and starts the control plane again when it ends: traffic does not need it, changes do.</summary>
+    /// <summary>Follows the folder, and starts the control plane again when it ends: traffic does not need it, changes do. Nothing but our own end ends it.</summary>
     private async Task WatchAsync()
     {
-        using var changed = new SemaphoreSlim(0, 1);
         using var watcher = new FileSystemWatcher(_folder) { IncludeSubdirectories = true };
-        void Signal(object sender, FileSystemEventArgs e)
+        void Edited(object sender, EventArgs e)
         {
-            if (changed.CurrentCount == 0)
-                changed.Release();
+            _editPending = true;
+            _wake.Raise();
         }
-        watcher.Changed += Signal;
-        watcher.Created += Signal;
-        watcher.Deleted += Signal;
-        watcher.Renamed += (s, e) => Signal(s, e);
+        watcher.Changed += Edited;
+        watcher.Created += Edited;
+        watcher.Deleted += Edited;
+        watcher.Renamed += Edited;
+        // Events were lost: look.
+        watcher.Error += Edited;
         watcher.EnableRaisingEvents = true;
-        long said = 0;
         while (!_stop.IsCancellationRequested)
         {
             try
             {
-                var happened = await changed.WaitAsync(300, _stop.Token);
-                if (_control is { HasExited: true })
-                {
-                    _say("the control plane ended; starting it again (traffic goes on meanwhile)");
-                    await StartControlAsync();
-                }
-                if (happened)
-                    await ReconcileAsync();
-                await RefreshNamesAsync();
-                said = await RelayFindingsAsync(said);
+                await _wake.WaitAsync(LookMs, _stop.Token);
+                await LookAsync();
+                _lastTrouble = "";
             }
-            catch (OperationCanceledException)
+            catch (OperationCanceledException) when (_stop.IsCancellationRequested)
             {
                 return;
             }
-            catch (Exception error) when (error is CommandException or IOException or HttpRequestException or SocketException)
+            catch (Exception error)
             {
-                _say($"{error.Message}; trying again");
+                // Whatever it was, the next edit, the next death of the control plane and our end must find this loop at work.
+                var trouble = error is OperationCanceledException ? "the control plane does not answer" : error.Message;
+                if (trouble != _lastTrouble)
+                    _say($"{trouble}; trying again");
+                _lastTrouble = trouble;
             }
         }
     }
 
-    /// <summary>What the control plane says of the folder reaches the person who edits it.</summary>
-    private async Task<long> RelayFindingsAsync(long from)
+    private async Task LookAsync()
     {
-        var log = Path.Combine(_paths.StateFolder, "control.log");
-        await using var stream = new FileStream(log, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
-        if (stream.Length <= from)
-            return from;
-        stream.Position = from;
-        using var reader = new StreamReader(stream);
-        foreach (var line in (await reader.ReadToEndAsync()).Split('\n', StringSplitOptions.RemoveEmptyEntries))
+        if (_control.HasExited)
         {
-            if (line.Contains("error: ", StringComparison.Ordinal) || line.Contains("warning: ", StringComparison.Ordinal) || line.StartsWith("xds:", StringComparison.Ordinal))
-                _say(line);
+            _say("the control plane ended; starting it again (traffic goes on meanwhile)");
+            await _control.StartAsync();
         }
-        return stream.Length;
+        if (_editPending)
+        {
+            while (await _wake.WaitAsync(QuietMs, _stop.Token))
+            {
+            }
+            // Cleared first: an edit meanwhile is another one. Set again by what fails, so that it is tried again.
+            _editPending = false;
+            try
+            {
+                Reconcile();
+            }
+            catch
+            {
+                _editPending = true;
+                throw;
+            }
+        }
+        Settle();
+        TellWaiting();
+        await _control.RelayFindingsAsync();
+        await RefreshNamesAsync();
     }
 
-    private ResourceSet ReadFolder()
+    /// <summary>Makes the pods that run become the pods that the folder asks for: starts what is missing; <see cref="Settle"/> ends what is too much.</summary>
+    private void Reconcile()
     {
-        var set = new ResourceSet();
-        var reader = new ResourceReader(set, new Diagnostics());
-        foreach (var file in Directory.EnumerateFiles(_folder, "*", SearchOption.AllDirectories).Where(f => f.EndsWith(".yaml", StringComparison.Ordinal) || f.EndsWith(".yml", StringComparison.Ordinal)).Order(StringComparer.Ordinal))
+        var (set, lookAgain) = _source.Read();
+        _editPending |= lookAgain;
+        _plan = PlannedPod.Of(set);
+        Splits = VersionSplit.Of(set);
+        foreach (var planned in _plan.Values.Where(p => !_pods.ContainsKey(p.Key)))
+            StartPod(planned);
+        _published.Follow(set.Services);
+        Settle();
+    }
+
+    /// <summary>Ends pods that nobody asks for any more; one that serves goes on until those that replace it serve.</summary>
+    private void Settle()
+    {
+        var changed = false;
+        foreach (var (key, runner) in _pods)
         {
-            var findings = new Diagnostics();
-            var trial = new ResourceSet();
-            var text = File.ReadAllText(file);
-            new ResourceReader(trial, findings).Read(text, file);
-            // A broken file changes nothing: the pods of its last good text go on.
-            if (findings.HasErrors)
-            {
-                if (_lastGood.TryGetValue(file, out var good))
-                    reader.Read(good, file);
+            if (_plan.ContainsKey(key))
                 continue;
-            }
-            _lastGood[file] = text;
-            reader.Read(text, file);
-        }
-        return set;
-    }
-
-    private volatile bool _isUp;
-
-    private readonly Dictionary<string, string> _lastGood = new(StringComparer.Ordinal);
-
-    /// <summary>Makes the pods that run be the pods that the folder asks for.</summary>
-    public async Task ReconcileAsync()
-    {
-        await _reconciling.WaitAsync();
-        try
-        {
-            var set = ReadFolder();
-            var wanted = new Dictionary<string, (WorkloadResource Workload, string Hash)>(StringComparer.Ordinal);
-            var enabled = set.Namespaces.Where(n => n.Meta.Label("istio-injection") == "enabled").Select(n => n.Meta.Name).ToHashSet(StringComparer.Ordinal);
-            foreach (var workload in set.Workloads.Where(w => w.Template.Annotations.GetValueOrDefault("tulle.dev/run") == "process"))
-            {
-                var hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(
-                    NodeJson.Write(workload.Template.Spec) + string.Join(';', workload.Template.Labels) + string.Join(';', workload.Template.Annotations) + enabled.Contains(workload.Meta.Namespace))).AsSpan(0, 4));
-                for (var i = 0; i < workload.Replicas; i++)
-                    wanted[$"{workload.Meta.Namespace}/{workload.Meta.Name}-{hash}-{i}"] = (workload, hash);
-            }
-            var starting = new List<Task>();
-            foreach (var (key, (workload, hash)) in wanted.Where(w => !_pods.ContainsKey(w.Key)))
-                starting.Add(StartPodAsync(key, workload, hash, enabled.Contains(workload.Meta.Namespace)));
-            await Task.WhenAll(starting);
-            var ending = _pods.Where(p => !wanted.ContainsKey(p.Key)).ToList();
-            foreach (var (key, _) in ending)
-                _pods.Remove(key);
-            foreach (var (key, runner) in ending)
+            var owner = $"{runner.Pod.Namespace}/{runner.Pod.OwnerName}";
+            if (runner.Pod.Phase == PodPhase.Ready && _plan.Values.Any(p => p.Owner == owner && _pods.TryGetValue(p.Key, out var next) && next.Pod.Phase != PodPhase.Ready))
+                continue;
+            if (_pods.TryRemove(key, out _))
                 _ = EndAsync(key, runner);
-            Splits = VersionSplit.Of(set);
-            await RefreshNamesAsync();
-            RefreshForwards(set);
+            changed = true;
+        }
+        if (changed || !File.Exists(IndexFile))
             WriteIndex();
-        }
-        finally
-        {
-            _reconciling.Release();
-        }
     }
-
-    /// <summary>Shares of versions that the folder's rules ask for.</summary>
-    public IReadOnlyList<VersionSplit> Splits { get; private set; } = [];
 
     /// <summary>Ends a replaced pod beside everything else: its grace period must not hold up the next edit.</summary>
     private async Task EndAsync(string key, PodRunner runner)
@@ -228,31 +193,37 @@ public sealed class LocalMesh : IAsyncDisposable
         {
             await runner.TerminateAsync(quick: false);
         }
-        catch (Exception error) when (error is CommandException or IOException or InvalidOperationException)
+        catch (Exception error) when (!_stop.IsCancellationRequested)
         {
             _say($"pod {key} did not end cleanly: {error.Message}");
         }
+        finally
+        {
+            runner.Dispose();
+        }
     }
 
-    private Task StartPodAsync(string key, WorkloadResource workload, string hash, bool enabled)
+    private void StartPod(PlannedPod planned)
     {
         var index = _nextIndex++;
-        var name = key[(key.IndexOf('/') + 1)..];
+        var name = planned.Key[(planned.Key.IndexOf('/') + 1)..];
+        var workload = planned.Workload;
         var pod = new LocalPod
         {
             Name = name,
             Namespace = workload.Meta.Namespace,
             OwnerName = workload.Meta.Name,
             ServiceAccount = workload.Template.ServiceAccount,
-            Address = _network.NextAddress(),
-            NetworkNamespace = string.Create(CultureInfo.InvariantCulture, $"{PodNetwork.Prefix}{index}"),
-            Injected = Injector.Inject(workload.Template, enabled),
+            Address = _network!.NextAddress(),
+            NetworkNamespace = _network.NamespaceName(index),
+            Injected = Injector.Inject(workload.Template, planned.IsInjected),
             Folder = Path.Combine(_paths.StateFolder, "run", $"{workload.Meta.Namespace}_{name}"),
-            TemplateHash = hash,
+            TemplateHash = planned.Hash,
         };
         var runner = new PodRunner(pod, index, _paths, _network, _spawner, _agent, OnChange);
-        _pods[key] = runner;
-        return RunInTurnAsync(runner);
+        _pods[planned.Key] = runner;
+        WriteIndex();
+        _ = RunInTurnAsync(runner);
     }
 
     /// <summary>Milliseconds until a pod that is not ready passes its turn on: it may be waiting for one that is not started.</summary>
@@ -273,95 +244,74 @@ public sealed class LocalMesh : IAsyncDisposable
             _say($"pod {pod.Namespace}/{pod.Name}: {pod.Message}");
         else if (_isUp && pod.Phase == PodPhase.Ready)
             _say($"pod {pod.Namespace}/{pod.Name} is ready, {pod.ReadyMs} ms after its start");
+        _wake.Raise();
+    }
+
+    private void TellWaiting()
+    {
+        foreach (var runner in _pods.Values)
+        {
+            if (runner.Waiting.TakeDue(runner.Pod.Phase, Environment.TickCount64) is { } text)
+                _say($"pod {runner.Pod.Namespace}/{runner.Pod.Name} {text}");
+        }
     }
 
     /// <summary>Names and addresses of services, as the control plane gave them.</summary>
     private async Task RefreshNamesAsync()
     {
-        using var client = ControlClient();
+        using var client = _control.Client();
         var names = NodeJson.Parse(await client.GetByteArrayAsync("http://tulle-control/debug/names"));
-        _dns!.Replace(names.Fields.Select(n => (n.Key, n.Value.AsText)));
+        foreach (var (name, address) in _dns!.Replace(names.Fields.Select(n => (n.Key, n.Value.AsText))))
+        {
+            if (_badNames.Add(name))
+                _say($"{name} has no name in pods: \"{address}\" is not an address");
+        }
     }
 
     /// <summary>HTTP/2 over the control plane's socket.</summary>
-    public HttpClient ControlClient() => new(new SocketsHttpHandler
-    {
-        ConnectCallback = async (_, stop) =>
-        {
-            var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-            await socket.ConnectAsync(new UnixDomainSocketEndPoint(_paths.XdsSocket), stop);
-            return new NetworkStream(socket, ownsSocket: true);
-        },
-    })
-    { DefaultRequestVersion = HttpVersion.Version20, DefaultVersionPolicy = HttpVersionPolicy.RequestVersionExact, Timeout = TimeSpan.FromSeconds(5) };
+    public HttpClient ControlClient() => _control.Client();
 
-    /// <summary>Services that this machine shall reach: annotation tulle.dev/publish "ADDRESS:PORT:SERVICEPORT".</summary>
-    private void RefreshForwards(ResourceSet set)
-    {
-        var wanted = new Dictionary<string, (string What, ServiceResource Service, int Target)>(StringComparer.Ordinal);
-        foreach (var service in set.Services)
-        {
-            if (service.Meta.Annotation("tulle.dev/publish") is not { Length: > 0 } text || text.Split(':') is not { Length: 3 } parts)
-                continue;
-            var listen = $"{parts[0]}:{parts[1]}";
-            if (service.Ports.FirstOrDefault(p => p.Port.ToString(CultureInfo.InvariantCulture) == parts[2]) is not { } port)
-                continue;
-            var target = int.TryParse(port.TargetPort, out var number) ? number : port.Port;
-            var what = $"{service.Meta.Namespace} {target} {string.Join(',', service.Selector)}";
-            if (!wanted.TryAdd(listen, (what, service, target)) && _forwards.GetValueOrDefault(listen).What != what)
-                _say($"service {service.Meta.Namespace}/{service.Meta.Name}: {listen} is published by another service already; change one tulle.dev/publish");
-        }
-        foreach (var (listen, (what, forward)) in _forwards.ToList())
-        {
-            if (wanted.TryGetValue(listen, out var still) && still.What == what)
-                continue;
-            forward.Dispose();
-            _forwards.Remove(listen);
-        }
-        foreach (var (listen, (what, service, target)) in wanted.Where(w => !_forwards.ContainsKey(w.Key)))
-        {
-            var forward = new PortForward(listen, () => _pods.Values.Select(p => p.Pod)
-                .Where(p => p.Phase == PodPhase.Ready && p.Namespace == service.Meta.Namespace && service.Selector.All(s => p.Injected.Labels.TryGetValue(s.Key, out var v) && v == s.Value))
-                .Select(p => new IPEndPoint(IPAddress.Parse(p.Address), target)).FirstOrDefault());
-            forward.Start();
-            _forwards[listen] = (what, forward);
-        }
-    }
+    private string IndexFile => Path.Combine(_paths.StateFolder, "mesh.json");
 
     /// <summary>For the other commands (proxy-config, proxy-status): which pods there are.</summary>
-    private void WriteIndex() => File.WriteAllText(Path.Combine(_paths.StateFolder, "mesh.json"), NodeJson.Write(Node.Map(("pid", Environment.ProcessId), ("pods", Node.List(Pods.Select(p => Node.Map(
-        ("name", p.Name), ("namespace", p.Namespace), ("owner", p.OwnerName), ("address", p.Address), ("netns", p.NetworkNamespace), ("hasProxy", p.Injected.HasProxy))).ToList()))), indented: true));
+    private void WriteIndex()
+    {
+        var text = NodeJson.Write(Node.Map(("pid", Environment.ProcessId), ("pods", Node.List(Pods.Select(p => Node.Map(
+            ("name", p.Name), ("namespace", p.Namespace), ("owner", p.OwnerName), ("address", p.Address), ("netns", p.NetworkNamespace), ("hasProxy", p.Injected.HasProxy))).ToList()))), indented: true);
+        File.WriteAllText(IndexFile + ".tmp", text);
+        File.Move(IndexFile + ".tmp", IndexFile, overwrite: true);
+    }
 
     public async ValueTask DisposeAsync()
     {
         await _stop.CancelAsync();
         if (_loop is not null)
             await _loop;
-        foreach (var (_, forward) in _forwards.Values)
-            forward.Dispose();
-        await Task.WhenAll(_pods.Values.Select(p => p.TerminateAsync(quick: true)));
-        foreach (var pod in _pods.Values)
-            pod.Dispose();
-        if (_control is { HasExited: false } control)
-        {
-            _ = Libc.Kill(control.Id, 15);
-            using var limit = new CancellationTokenSource(2000);
-            try
-            {
-                await control.WaitForExitAsync(limit.Token);
-            }
-            catch (OperationCanceledException)
-            {
-                _ = Libc.Kill(control.Id, 9);
-            }
-        }
+        _published.Dispose();
+        await Task.WhenAll(_pods.Values.Select(QuickEndAsync));
+        await _control.DisposeAsync();
         await _agent.DisposeAsync();
         _dns?.Dispose();
-        await PodNetwork.CleanAsync();
-        if (Directory.Exists(_paths.StateFolder))
-            Directory.Delete(_paths.StateFolder, recursive: true);
+        // Pods that were on their way out have no more time: what is in the slot's namespaces ends with them.
+        if (_slot is not null)
+            await PodNetwork.CleanAsync(_slot);
+        _state?.Dispose();
+        _slot?.Dispose();
         _stop.Dispose();
-        _reconciling.Dispose();
         _turns.Dispose();
+        _wake.Dispose();
+    }
+
+    private async Task QuickEndAsync(PodRunner runner)
+    {
+        try
+        {
+            await runner.TerminateAsync(quick: true);
+        }
+        catch (Exception error) when (error is CommandException or IOException or InvalidOperationException)
+        {
+            _say($"pod {runner.Pod.Name} did not end cleanly: {error.Message}");
+        }
+        runner.Dispose();
     }
 }

@@ -34,7 +34,14 @@ internal sealed class NamespaceDialer : IDisposable
     public async Task<Socket> ConnectAsync(IPEndPoint target, CancellationToken stop)
     {
         var made = new TaskCompletionSource<Socket>(TaskCreationOptions.RunContinuationsAsynchronously);
-        _requests.Add(made, stop);
+        try
+        {
+            _requests.Add(made, stop);
+        }
+        catch (InvalidOperationException)
+        {
+            throw new SocketException((int)SocketError.NetworkDown, "the pod has ended");
+        }
         var socket = await made.Task.WaitAsync(stop);
         try
         {
@@ -48,5 +55,6 @@ internal sealed class NamespaceDialer : IDisposable
         }
     }
 
+    /// <summary>The thread leaves, and with it the last reference to a namespace whose name is gone.</summary>
     public void Dispose() => _requests.CompleteAdding();
 }

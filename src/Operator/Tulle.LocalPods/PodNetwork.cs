@@ -3,39 +3,41 @@ using System.Globalization;
 namespace Tulle.LocalPods;
 
 /// <summary>
-/// The network of a local mesh: a bridge, and for every pod a namespace with a veth and an address. Names begin with "tulle-", so that whatever an
-/// ended run left behind is found and removed.
+/// The network of a local mesh: a bridge, and for every pod a namespace with a veth and an address. Names carry the number of the mesh's slot, so that
+/// what a killed mesh left is found and removed, and nothing of anybody else.
 /// </summary>
-public sealed class PodNetwork
+public sealed class PodNetwork(MeshSlot slot)
 {
-    public const string Bridge = "tulle0";
-    public const string Prefix = "tulle-";
-    public const string Gateway = "10.244.0.1";
     private int _next = 2;
 
     // The kernel takes its time with the interfaces of a removed namespace: names of this run never meet those of the last.
     private readonly string _run = Random.Shared.Next(0x10000).ToString("x4", CultureInfo.InvariantCulture);
 
-    /// <summary>Removes what an earlier run left: namespaces with their processes, the bridge, resolver files.</summary>
-    public static async Task CleanAsync()
+    /// <summary>Removes what is left under a slot that is held by nobody else: namespaces with their processes, the bridge, resolver files.</summary>
+    public static async Task CleanAsync(MeshSlot slot)
     {
-        foreach (var name in await LeftoversAsync())
-            await RemoveAsync(name);
-        await Shell.RunAsync("ip", ["link", "del", Bridge], mayFail: true);
+        if (Directory.Exists("/run/netns"))
+        {
+            foreach (var name in Directory.GetFiles("/run/netns", slot.NamespacePrefix + "*").Select(f => Path.GetFileName(f)))
+                await RemoveAsync(name);
+        }
+        if (Directory.Exists("/sys/class/net/" + slot.Bridge))
+            await Shell.RunAsync("ip", ["link", "del", slot.Bridge], mayFail: true);
         if (Directory.Exists(RootlessMode.ResolverRoot))
         {
-            foreach (var folder in Directory.GetDirectories(RootlessMode.ResolverRoot, Prefix + "*"))
+            foreach (var folder in Directory.GetDirectories(RootlessMode.ResolverRoot, slot.NamespacePrefix + "*"))
                 Directory.Delete(folder, recursive: true);
         }
     }
 
-    private static async Task<List<string>> LeftoversAsync() =>
-        (await Shell.RunAsync("ip", ["netns", "list"], mayFail: true)).Split('\n').Select(l => l.Split(' ')[0]).Where(n => n.StartsWith(Prefix, StringComparison.Ordinal)).ToList();
+    public string Gateway => slot.Gateway;
+
+    public string NamespaceName(int index) => string.Create(CultureInfo.InvariantCulture, $"{slot.NamespacePrefix}{index}");
 
     public async Task StartAsync() => await Shell.RunAsync("ip", ["-batch", "-"],
-        $"link add {Bridge} type bridge forward_delay 0\naddr add {Gateway}/16 dev {Bridge}\nlink set {Bridge} up\n");
+        $"link add {slot.Bridge} type bridge forward_delay 0\naddr add {Gateway}/16 dev {slot.Bridge}\nlink set {slot.Bridge} up\n");
 
-    public string NextAddress() => string.Create(CultureInfo.InvariantCulture, $"10.244.{_next / 250}.{_next++ % 250 + 1}");
+    public string NextAddress() => string.Create(CultureInfo.InvariantCulture, $"{slot.Network}.{_next / 250}.{_next++ % 250 + 1}");
 
     /// <summary>Makes a pod's namespace with its address, routes and resolver.</summary>
     public async Task AddAsync(string name, int index, string address, string space)
@@ -46,7 +48,7 @@ public sealed class PodNetwork
             $"search {space}.svc.cluster.local svc.cluster.local cluster.local\nnameserver {Gateway}\noptions ndots:5 timeout:2 attempts:2\n");
         var veth = $"tl{_run}.{index}";
         await Shell.RunAsync("ip", ["-batch", "-"],
-            $"netns add {name}\nlink add {veth} type veth peer name eth0 netns {name}\nlink set {veth} master {Bridge} up\n");
+            $"netns add {name}\nlink add {veth} type veth peer name eth0 netns {name}\nlink set {veth} master {slot.Bridge} up\n");
         await Shell.RunAsync("ip", ["-n", name, "-batch", "-"],
             $"link set lo up\naddr add {address}/16 dev eth0\nlink set eth0 up\nroute add default via {Gateway}\n");
     }

@@ -41,6 +41,16 @@ internal sealed class PodProbe
         _port = int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : ports.GetValueOrDefault(text);
     }
 
+    /// <summary>Why the last check did not pass; "" when it did.</summary>
+    public string LastFailure { get; private set; } = "";
+
+    public override string ToString() => _scheme switch
+    {
+        "exec" => $"exec {string.Join(' ', _exec)}",
+        "http" => string.Create(CultureInfo.InvariantCulture, $"GET :{_port}{_path}"),
+        _ => string.Create(CultureInfo.InvariantCulture, $"connect :{_port}"),
+    };
+
     public int PeriodMs { get; }
 
     public int TimeoutMs { get; }
@@ -52,27 +62,35 @@ internal sealed class PodProbe
     /// <summary>Runs the probe once, inside the pod.</summary>
     public async Task<bool> CheckAsync(NamespaceDialer dialer, string space)
     {
+        LastFailure = await FailureAsync(dialer, space);
+        return LastFailure.Length == 0;
+    }
+
+    private async Task<string> FailureAsync(NamespaceDialer dialer, string space)
+    {
         using var limit = new CancellationTokenSource(TimeoutMs);
         try
         {
             if (_scheme == "exec")
             {
                 await Shell.RunAsync("ip", ["netns", "exec", space, .. _exec]).WaitAsync(limit.Token);
-                return true;
+                return "";
             }
             using var socket = await dialer.ConnectAsync(new IPEndPoint(IPAddress.Loopback, _port), limit.Token);
             if (_scheme == "tcp")
-                return true;
+                return "";
             await using var stream = new NetworkStream(socket);
             await stream.WriteAsync(System.Text.Encoding.ASCII.GetBytes($"GET {_path} HTTP/1.1\r\nhost: probe\r\nuser-agent: kube-probe\r\nconnection: close\r\n\r\n"), limit.Token);
             var buffer = new byte[64];
             var count = await stream.ReadAtLeastAsync(buffer, 12, throwOnEndOfStream: false, limit.Token);
             var head = System.Text.Encoding.ASCII.GetString(buffer, 0, count);
-            return count >= 12 && head.StartsWith("HTTP/1.", StringComparison.Ordinal) && head[9] is '2' or '3';
+            if (count < 12 || !head.StartsWith("HTTP/1.", StringComparison.Ordinal))
+                return "no HTTP answer";
+            return head[9] is '2' or '3' ? "" : "answered " + head[9..12];
         }
         catch (Exception error) when (error is SocketException or IOException or OperationCanceledException or HttpRequestException or CommandException)
         {
-            return false;
+            return error is OperationCanceledException ? string.Create(CultureInfo.InvariantCulture, $"no answer within {TimeoutMs} ms") : error.Message;
         }
     }
 }

@@ -22,16 +22,28 @@ internal sealed class PodRunner(LocalPod pod, int index, MeshPaths paths, PodNet
     private readonly CancellationTokenSource _stop = new();
     private bool _terminating;
 
+    private Task _running = Task.CompletedTask;
+
     public LocalPod Pod { get; } = pod;
 
-    public async Task RunAsync()
+    /// <summary>What it waits for while it starts.</summary>
+    public PodWaiting Waiting { get; } = new();
+
+    public Task RunAsync() => _terminating ? Task.CompletedTask : _running = StartAsync();
+
+    private void WaitFor(string what)
     {
-        if (_terminating)
-            return;
+        Waiting.Reason = "";
+        Waiting.For(what, Environment.TickCount64);
+    }
+
+    private async Task StartAsync()
+    {
         var watch = Stopwatch.StartNew();
         try
         {
             Pod.Phase = PodPhase.Starting;
+            WaitFor("its network and its certificate");
             Directory.CreateDirectory(Pod.Folder);
             var prepared = Pod.Injected.HasProxy ? agent.PrepareAsync(NodeId, Pod.Identity) : Task.CompletedTask;
             await network.AddAsync(Pod.NetworkNamespace, index, Pod.Address, Pod.Namespace);
@@ -40,9 +52,10 @@ internal sealed class PodRunner(LocalPod pod, int index, MeshPaths paths, PodNet
             if (Pod.Injected.InitFlags.Count > 0)
                 await PodNetwork.ApplyRulesAsync(Pod.NetworkNamespace, Interception.Rules(InterceptionOptions.Parse(Pod.Injected.InitFlags) with { ProxyMark = RootlessMode.IsOn ? ProxyMark : 0 }));
             _dialer[0] = new NamespaceDialer(Pod.NetworkNamespace);
-            await prepared;
+            await prepared.WaitAsync(_stop.Token);
             if (Pod.Injected.HasProxy)
             {
+                WaitFor($"its proxy, {s_proxyProbe}; the log is {Path.Combine(Pod.Folder, "proxy.log")}");
                 await StartProxyAsync();
                 await WaitForProxyAsync();
             }
@@ -51,6 +64,7 @@ internal sealed class PodRunner(LocalPod pod, int index, MeshPaths paths, PodNet
                 await StartContainerAsync(container);
             await WaitUntilReadyAsync();
             Pod.ReadyMs = watch.ElapsedMilliseconds;
+            WaitFor("");
             SetPhase(PodPhase.Ready);
             _ = Task.Run(WatchAsync);
         }
@@ -117,6 +131,7 @@ internal sealed class PodRunner(LocalPod pod, int index, MeshPaths paths, PodNet
                 throw new CommandException($"the proxy of {Pod.Name} ended with {Pod.Proxy.ExitCode}: {Tail(Path.Combine(Pod.Folder, "proxy.log"))}");
             if (await s_proxyProbe.CheckAsync(_dialer[0]!, Pod.NetworkNamespace))
                 return;
+            Waiting.Reason = s_proxyProbe.LastFailure;
             await Task.Delay(8, _stop.Token);
         }
         throw new CommandException($"the proxy of {Pod.Name} was not ready within 60 s; its log is {Path.Combine(Pod.Folder, "proxy.log")}");
@@ -128,6 +143,7 @@ internal sealed class PodRunner(LocalPod pod, int index, MeshPaths paths, PodNet
     {
         foreach (var container in (Pod.Injected.Spec["initContainers"]?.Items ?? []).Where(c => c["name"]?.AsText is not ("istio-init" or "istio-proxy") && c["command"] is not null))
         {
+            WaitFor($"init container {container["name"]?.AsText} to end; the log is {LogOf(container)}");
             var process = await StartProcessAsync(container);
             await process.WaitForExitAsync(_stop.Token);
             if (process.ExitCode != 0)
@@ -157,7 +173,7 @@ internal sealed class PodRunner(LocalPod pod, int index, MeshPaths paths, PodNet
         lock (Pod.Containers)
             Pod.Containers.Add(process);
         if (container.At("lifecycle", "postStart", "exec", "command") is { } hook)
-            await Shell.RunAsync("ip", ["netns", "exec", Pod.NetworkNamespace, .. hook.Items.Select(i => i.AsText)]);
+            await Shell.RunAsync("ip", ["netns", "exec", Pod.NetworkNamespace, .. hook.Items.Select(i => i.AsText)]).WaitAsync(_stop.Token);
         process.EnableRaisingEvents = true;
         _ = WatchContainerAsync(container, process);
     }
@@ -173,8 +189,16 @@ internal sealed class PodRunner(LocalPod pod, int index, MeshPaths paths, PodNet
         Pod.Message = $"container {container["name"]?.AsText} ended with {process.ExitCode}; it is started again ({Tail(LogOf(container))})";
         SetPhase(PodPhase.NotReady);
         await Task.Delay(Math.Min(10_000, 200 << Math.Min(Pod.Restarts++, 6)));
-        if (!_terminating)
-            await StartContainerAsync(container);
+        try
+        {
+            if (!_terminating)
+                await StartContainerAsync(container);
+        }
+        catch (Exception error) when (error is CommandException or IOException or OperationCanceledException)
+        {
+            Pod.Message = error.Message;
+            SetPhase(PodPhase.Failed);
+        }
     }
 
     private Dictionary<string, int> NamedPorts => (Pod.Injected.Spec["containers"]?.Items ?? []).SelectMany(c => c["ports"]?.Items ?? [])
@@ -184,15 +208,15 @@ internal sealed class PodRunner(LocalPod pod, int index, MeshPaths paths, PodNet
 
     private async Task WaitUntilReadyAsync()
     {
-        foreach (var probe in Probes("startupProbe").Concat(Probes("readinessProbe")))
+        foreach (var (kind, probe) in Probes("startupProbe").Select(p => ("startupProbe", p)).Concat(Probes("readinessProbe").Select(p => ("readinessProbe", p))))
         {
+            WaitFor($"its {kind}, {probe}");
             if (probe.DelayMs > 0)
                 await Task.Delay(probe.DelayMs, _stop.Token);
             // At the start a probe is asked more often than its period: the answer changes within milliseconds.
             for (var wait = 5; !await probe.CheckAsync(_dialer[0]!, Pod.NetworkNamespace); wait = Math.Min(wait * 2, Math.Min(20, probe.PeriodMs)))
             {
-                if (Pod.Phase == PodPhase.Failed)
-                    return;
+                Waiting.Reason = probe.LastFailure;
                 await Task.Delay(wait, _stop.Token);
             }
         }
@@ -210,31 +234,46 @@ internal sealed class PodRunner(LocalPod pod, int index, MeshPaths paths, PodNet
             try
             {
                 await Task.Delay(period, _stop.Token);
+                await WatchOnceAsync(readiness, liveness, failures);
             }
-            catch (OperationCanceledException)
+            catch (OperationCanceledException) when (_stop.IsCancellationRequested)
             {
                 return;
             }
-            if (Pod.Proxy is { HasExited: true } dead && !_terminating)
+            catch (Exception error)
             {
-                Pod.Message = $"the proxy ended with {dead.ExitCode}; it is started again";
+                // A proxy that does not come up at once is tried again after the next period; without a watcher nobody would.
+                Pod.Message = error.Message;
                 SetPhase(PodPhase.NotReady);
-                await StartProxyAsync();
-                await WaitForProxyAsync();
             }
-            var ready = true;
-            foreach (var probe in readiness.Concat(liveness))
-            {
-                failures[probe] = await probe.CheckAsync(_dialer[0]!, Pod.NetworkNamespace) ? 0 : failures.GetValueOrDefault(probe) + 1;
-                if (failures[probe] < probe.FailureThreshold && (failures[probe] == 0 || Pod.Phase == PodPhase.Ready))
-                    continue;
-                ready = false;
-                if (liveness.Contains(probe) && failures[probe] >= probe.FailureThreshold)
-                    KillContainers(9);
-            }
-            if (!_terminating)
-                SetPhase(ready && Pod.Containers.Count >= Containers.Count() ? PodPhase.Ready : PodPhase.NotReady);
         }
+    }
+
+    private async Task WatchOnceAsync(List<PodProbe> readiness, List<PodProbe> liveness, Dictionary<PodProbe, int> failures)
+    {
+        if (Pod.Proxy is { HasExited: true } dead && !_terminating)
+        {
+            Pod.Message = $"the proxy ended with {dead.ExitCode}; it is started again";
+            SetPhase(PodPhase.NotReady);
+            await StartProxyAsync();
+            await WaitForProxyAsync();
+        }
+        var ready = true;
+        foreach (var probe in readiness.Concat(liveness))
+        {
+            failures[probe] = await probe.CheckAsync(_dialer[0]!, Pod.NetworkNamespace) ? 0 : failures.GetValueOrDefault(probe) + 1;
+            if (failures[probe] < probe.FailureThreshold && (failures[probe] == 0 || Pod.Phase == PodPhase.Ready))
+                continue;
+            ready = false;
+            if (liveness.Contains(probe) && failures[probe] >= probe.FailureThreshold)
+            {
+                KillContainers(9);
+                // Counted anew: what is started in its place gets its whole threshold.
+                failures[probe] = 0;
+            }
+        }
+        if (!_terminating)
+            SetPhase(ready && Pod.Containers.Count >= Containers.Count() ? PodPhase.Ready : PodPhase.NotReady);
     }
 
     private void KillContainers(int signal)
@@ -250,6 +289,9 @@ internal sealed class PodRunner(LocalPod pod, int index, MeshPaths paths, PodNet
     public async Task TerminateAsync(bool quick)
     {
         _terminating = true;
+        // One that is still starting stops starting: nothing may be started behind the kills below.
+        await _stop.CancelAsync();
+        await _running;
         Pod.Phase = PodPhase.Terminating;
         File.Delete(ManifestFile);
         onChange(Pod);
@@ -270,7 +312,7 @@ internal sealed class PodRunner(LocalPod pod, int index, MeshPaths paths, PodNet
             if (!proxy.HasExited)
                 _ = Libc.Kill(proxy.Id, 9);
         }
-        await _stop.CancelAsync();
+        _dialer[0]?.Dispose();
         await PodNetwork.RemoveAsync(Pod.NetworkNamespace);
         agent.Forget(NodeId);
     }

@@ -21,7 +21,7 @@ internal static class UpCommand
           --connections N  connections of the built-in load (default 8)
           --url URL        what the load asks for (default http://127.0.0.1:8080/)
           --control PATH   another tulle-control
-          --state DIR      where sockets, logs and pod folders are (default /run/tulle)
+          --state DIR      where sockets, logs and pod folders are (default /run/tulle): a new or an empty folder, emptied at the end; each mesh has its own
           -o json          with --for: the last line is one JSON object
 
         Deployments whose template has the annotation tulle.dev/run: process run as local pods, each in a network namespace with its sidecar. Editing a
@@ -65,6 +65,10 @@ internal static class UpCommand
         try
         {
             await mesh.StartAsync(stop);
+        }
+        catch (StateFolderException error)
+        {
+            throw new UsageException(error.Message);
         }
         catch (OperationCanceledException)
         {
