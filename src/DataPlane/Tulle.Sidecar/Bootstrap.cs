@@ -1,5 +1,6 @@
 using Tulle.Base;
 using Tulle.Base.Documents;
+using Tulle.Sidecar.Fields;
 using Tulle.Snapshot;
 using Tulle.Wire.Istio;
 
@@ -55,16 +56,10 @@ internal sealed class Bootstrap
 
     public static Bootstrap Read(Node raw, Diagnostics diagnostics, string serviceNode, string serviceCluster)
     {
-        var reader = new FieldReader(raw, diagnostics, "bootstrap");
-        reader.Accept("layered_runtime", "runtime", "stats_config", "stats_sinks", "stats_flush_interval", "stats_flush_on_admin", "watchdog", "watchdogs", "overload_manager", "flags_path",
-            "tracing", "bootstrap_extensions", "fatal_actions", "default_regex_engine", "typed_dns_resolver_config", "dns_resolution_config", "use_tcp_for_dns_lookups", "cluster_manager",
-            "hds_config", "header_prefix", "enable_dispatcher_stats", "default_socket_interface", "certificate_provider_instances", "inline_headers", "perf_tracing_file_path", "xds_delegate_extension",
-            "xds_config_tracker_extension", "listener_manager", "application_log_config", "grpc_async_client_manager_config", "stats_eviction_interval", "memory_allocator_manager", "node_context_params",
-            "default_config_source", "config_sources", "deferred_stat_options");
+        var reader = new FieldReader(raw, diagnostics, "bootstrap", "", BootstrapFields.Bootstrap);
         Address? admin = null;
         if (reader.Child("admin") is { } given)
         {
-            given.Accept("access_log", "access_log_path", "profile_path", "socket_options", "ignore_global_conn_limit", "allow_paths");
             admin = new ConversionContext("bootstrap", _ => null).SocketAddress(given.Child("address"));
             given.Done();
         }

@@ -1,4 +1,5 @@
 using Tulle.Base.Documents;
+using Tulle.Sidecar.Fields;
 using Tulle.Snapshot;
 
 namespace Tulle.Sidecar;
@@ -11,11 +12,10 @@ internal static class AccessLogConverter
         var result = new List<AccessLogConfig>();
         foreach (var log in holder.Children(field))
         {
-            var (type, node) = ConversionContext.Typed(log);
+            var (type, config) = ConversionContext.Typed(log);
             var name = log.Text("name", "");
             var filter = log.Child("filter") is { } given ? Filter(given, context) : null;
             log.Done();
-            var config = context.Reader(node, log.PathOf("typed_config"));
             string? path = type switch
             {
                 "envoy.extensions.access_loggers.file.v3.FileAccessLog" => config.Required("path"),
@@ -38,13 +38,16 @@ internal static class AccessLogConverter
 
     private static LogFormat? Format(FieldReader config)
     {
-        var text = config.Text("format");
-        Node? json = config.Raw("json_format") ?? config.Raw("typed_json_format");
+        string? text = null;
+        Node? json = null;
+        // The older forms are the file logger's alone.
+        if (config.Fields == AccessLogFields.FileAccessLog)
+        {
+            text = config.Text("format");
+            json = config.Raw("json_format") ?? config.Raw("typed_json_format");
+        }
         if (config.Child("log_format") is { } source)
         {
-            source.Accept("content_type", "formatters", "json_format_options");
-            var omit = source.Bool("omit_empty_values", false);
-            _ = omit;
             text = source.Text("text_format") ?? text;
             if (source.Child("text_format_source") is { } data)
                 text = ConversionContext.DataSource(data) is { } bytes ? System.Text.Encoding.UTF8.GetString(bytes) : text;
@@ -88,8 +91,11 @@ internal static class AccessLogConverter
                 result = new LogFilterConfig { Kind = LogFilterKind.Header, Header = MatcherConverter.Header(matcher, context) };
             header.Done();
         }
-        else if (filter.Raw("not_health_check_filter") is not null || filter.Raw("runtime_filter") is not null || filter.Raw("traceable_filter") is not null)
+        else if (filter.Child("not_health_check_filter") is { } check)
+        {
+            check.Done();
             result = new LogFilterConfig { Kind = LogFilterKind.NotHealthCheck };
+        }
         filter.Done("is not supported by this proxy");
         return result;
     }
@@ -111,7 +117,6 @@ internal static class AccessLogConverter
             if (comparison.Child("value") is { } runtime)
             {
                 value = runtime.IntegerOr("default_value", 0);
-                runtime.Accept("runtime_key");
                 runtime.Done();
             }
             comparison.Done();

@@ -1,5 +1,6 @@
 using Tulle.Base;
 using Tulle.Base.Documents;
+using Tulle.Sidecar.Fields;
 using Tulle.Snapshot;
 
 namespace Tulle.Sidecar;
@@ -12,9 +13,8 @@ internal static class ClusterConverter
 {
     public static ConvertedCluster Convert(Node resource, ConversionContext context)
     {
-        var cluster = context.Reader(resource);
+        var cluster = context.Reader(resource, ClusterFields.Cluster);
         var name = cluster.Required("name");
-        AcceptTuning(cluster);
         var discovery = Discovery(cluster, out var members);
         var names = new List<DnsTargetConfig>();
         var isDns = discovery is DiscoveryKind.StrictDns or DiscoveryKind.LogicalDns;
@@ -30,7 +30,7 @@ internal static class ClusterConverter
         if (discovery == DiscoveryKind.Eds && source is null)
             cluster.Fail("eds_cluster_config", "an EDS cluster needs eds_config");
         var balance = Balance(cluster, discovery);
-        var http = HttpOptions(cluster, context);
+        var http = HttpOptions(cluster);
         var matches = TransportMatches(cluster, context);
         var subset = Subsets(cluster);
         var config = new ClusterConfig
@@ -58,18 +58,13 @@ internal static class ClusterConverter
             DnsRefreshMs = (long)(cluster.DurationMs("dns_refresh_rate") ?? 5000),
             DnsV4Only = cluster.Choice("dns_lookup_family", "AUTO", "AUTO", "V4_ONLY", "V6_ONLY", "V4_PREFERRED", "ALL") == "V4_ONLY",
             OriginalPortOverride = OriginalPort(cluster),
-            ExchangeProtocol = ExchangeProtocol(cluster, context),
+            ExchangeProtocol = ExchangeProtocol(cluster),
             Service = Service(cluster.Child("metadata")),
             ContentHash = ConversionContext.Hash(discovery == DiscoveryKind.Eds ? resource : resource.Without("load_assignment")),
         };
         cluster.Done("is not supported by this proxy");
         return new ConvertedCluster(config, inline ?? (discovery is DiscoveryKind.Static ? LoadAssignmentConfig.Empty : null), source, endpointName);
     }
-
-    private static void AcceptTuning(FieldReader cluster) => cluster.Accept("per_connection_buffer_limit_bytes", "cleanup_interval", "dns_jitter", "respect_dns_ttl",
-        "dns_failure_refresh_rate", "typed_dns_resolver_config", "dns_resolvers", "use_tcp_for_dns_lookups", "wait_for_warm_on_init", "upstream_connection_options",
-        "close_connections_on_host_health_failure", "ignore_health_on_host_removal", "track_timeout_budgets", "track_cluster_stats", "preconnect_policy",
-        "connection_pool_per_downstream_connection", "protocol_selection", "round_robin_lb_config", "prefetch_policy", "dns_min_refresh_rate", "lrs_server", "lrs_report_endpoint_metrics");
 
     /// <summary>istiod ends alt_stat_name with ";", which separates the name in statistics.</summary>
     private static string? StatName(string? text) => text?.TrimEnd(';') is { Length: > 0 } trimmed ? trimmed : null;
@@ -79,15 +74,13 @@ internal static class ClusterConverter
         members = [];
         if (cluster.Child("cluster_type") is { } custom)
         {
-            var (type, node) = ConversionContext.Typed(custom);
+            var (type, aggregate) = ConversionContext.Typed(custom);
             var name = custom.Text("name", "");
             custom.Done();
             if (type == "envoy.extensions.clusters.aggregate.v3.ClusterConfig")
             {
-                var aggregate = new FieldReader(node, custom.Diagnostics, custom.Subject, custom.PathOf("typed_config"));
                 members = aggregate.Texts("clusters");
                 aggregate.Done();
-                cluster.Accept("type");
                 return DiscoveryKind.Aggregate;
             }
             custom.Fail("name", $"cluster type {name} is not supported");
@@ -106,10 +99,10 @@ internal static class ClusterConverter
     private static (BalancePolicy Policy, int Choices) Balance(FieldReader cluster, DiscoveryKind discovery)
     {
         var choices = 2;
+        cluster.Child("round_robin_lb_config")?.Done();
         if (cluster.Child("least_request_lb_config") is { } least)
         {
             choices = (int)Math.Clamp(least.Integer("choice_count", 2, uint.MaxValue) ?? 2, 2, 1000);
-            least.Accept("active_request_bias", "slow_start_config", "enable_full_scan");
             least.Done();
         }
         var policy = cluster.Choice("lb_policy", "ROUND_ROBIN", "ROUND_ROBIN", "LEAST_REQUEST", "RANDOM", "CLUSTER_PROVIDED");
@@ -130,7 +123,6 @@ internal static class ClusterConverter
             return result;
         foreach (var threshold in breakers.Children("thresholds"))
         {
-            threshold.Accept("track_remaining", "max_connection_pools", "retry_budget");
             var isDefault = threshold.Choice("priority", "DEFAULT", "DEFAULT", "HIGH") == "DEFAULT";
             var read = new ThresholdsConfig(
                 (uint)threshold.IntegerOr("max_connections", 1024, 0, uint.MaxValue), (uint)threshold.IntegerOr("max_pending_requests", 1024, 0, uint.MaxValue),
@@ -139,12 +131,11 @@ internal static class ClusterConverter
             if (isDefault)
                 result = read;
         }
-        breakers.Accept("per_host_thresholds");
         breakers.Done();
         return result;
     }
 
-    private static (long IdleTimeoutMs, int RequestsMax, bool EnableTrailers) HttpOptions(FieldReader cluster, ConversionContext context)
+    private static (long IdleTimeoutMs, int RequestsMax, bool EnableTrailers) HttpOptions(FieldReader cluster)
     {
         long idle = 3_600_000;
         var requests = 0;
@@ -155,46 +146,34 @@ internal static class ClusterConverter
                 return;
             idle = (long)(options.DurationMs("idle_timeout") ?? idle);
             requests = (int)(options.Integer("max_requests_per_connection", 0, uint.MaxValue) ?? requests);
-            options.Accept("max_headers_count", "max_connection_duration", "max_stream_duration", "headers_with_underscores_action", "max_response_headers_kb");
             options.Done();
         }
         void Http1(FieldReader? options)
         {
             trailers |= options?.Bool("enable_trailers", false) ?? false;
-            options?.Accept("accept_http_10", "allow_absolute_url", "default_host_for_http_10", "allow_chunked_length", "override_stream_error_on_invalid_http_message", "ignore_http_11_upgrade");
             options?.Done();
         }
         Common(cluster.Child("common_http_protocol_options"));
         Http1(cluster.Child("http_protocol_options"));
-        if (cluster.Raw("http2_protocol_options") is not null)
-            cluster.Fail("http2_protocol_options", "HTTP/2 to upstreams is not supported yet");
-        if (cluster.Raw("typed_extension_protocol_options") is { } extensions)
+        foreach (var (key, _, options) in ConversionContext.TypedMap(cluster, "typed_extension_protocol_options"))
         {
-            foreach (var (key, value) in extensions.Fields)
+            if (options.Fields != UpstreamHttpFields.UpstreamOptions)
             {
-                var options = context.Reader(value, cluster.PathOf($"typed_extension_protocol_options[{key}]"));
-                if (key != "envoy.extensions.upstreams.http.v3.HttpProtocolOptions")
-                {
-                    options.Fail("", $"{key} is not supported");
-                    continue;
-                }
-                Common(options.Child("common_http_protocol_options"));
-                options.Accept("upstream_http_protocol_options");
-                if (options.Child("explicit_http_config") is { } fixedTo)
-                {
-                    Http1(fixedTo.Child("http_protocol_options"));
-                    // HTTP/2 is used by our gRPC clients (ADS, SDS), which bring their own; as an upstream of user traffic it is refused at the route.
-                    fixedTo.Accept("http2_protocol_options");
-                    fixedTo.Done();
-                }
-                if (options.Child("use_downstream_protocol_config") is { } same)
-                {
-                    Http1(same.Child("http_protocol_options"));
-                    same.Accept("http2_protocol_options");
-                    same.Done();
-                }
-                options.Done("is not supported by this proxy");
+                options.Fail("", $"{key} is not supported");
+                continue;
             }
+            Common(options.Child("common_http_protocol_options"));
+            if (options.Child("explicit_http_config") is { } fixedTo)
+            {
+                Http1(fixedTo.Child("http_protocol_options"));
+                fixedTo.Done();
+            }
+            if (options.Child("use_downstream_protocol_config") is { } same)
+            {
+                Http1(same.Child("http_protocol_options"));
+                same.Done();
+            }
+            options.Done();
         }
         return (idle, requests, trailers);
     }
@@ -221,10 +200,8 @@ internal static class ClusterConverter
         foreach (var selector in subset.Children("subset_selectors"))
         {
             selectors.Add(selector.Texts("keys").Order(StringComparer.Ordinal).ToList());
-            selector.Accept("fallback_policy", "single_host_per_subset");
             selector.Done();
         }
-        subset.Accept("locality_weight_aware", "scale_locality_weight", "panic_mode_any", "list_as_any", "default_subset");
         subset.Done();
         return (selectors, fallback);
     }
@@ -233,8 +210,9 @@ internal static class ClusterConverter
     {
         if (cluster.Child("common_lb_config") is not { } common)
             return 50;
-        common.Accept("zone_aware_lb_config", "update_merge_window", "ignore_new_hosts_until_first_hc", "close_connections_on_host_set_change", "override_host_status", "locality_weighted_lb_config");
-        var panic = common.Number("healthy_panic_threshold") ?? 50;
+        var threshold = common.Child("healthy_panic_threshold");
+        var panic = threshold?.Number("value") ?? (threshold is null ? 50 : 0);
+        threshold?.Done();
         common.Done();
         return panic;
     }
@@ -244,18 +222,19 @@ internal static class ClusterConverter
         var result = new List<HealthCheckConfig>();
         foreach (var check in cluster.Children("health_checks"))
         {
-            check.Accept("reuse_connection", "event_log_path", "event_logger", "initial_jitter", "interval_jitter", "interval_jitter_percent", "always_log_health_check_failures",
-                "always_log_health_check_success", "no_traffic_healthy_interval", "unhealthy_edge_interval", "healthy_edge_interval", "event_service", "tls_options", "no_traffic_interval", "alt_port");
             string? path = null;
             var host = "";
             if (check.Child("http_health_check") is { } http)
             {
                 path = http.Required("path");
                 host = http.Text("host") is { Length: > 0 } text ? text : name;
-                http.Accept("service_name_matcher", "codec_client_type", "method", "retriable_statuses");
                 http.Done("is not supported by this proxy");
             }
-            else if (check.Raw("tcp_health_check") is null)
+            else if (check.Child("tcp_health_check") is { } tcp)
+            {
+                tcp.Done();
+            }
+            else
             {
                 check.Fail("", "only http_health_check and tcp_health_check are supported");
             }
@@ -279,10 +258,6 @@ internal static class ClusterConverter
     {
         if (cluster.Child("outlier_detection") is not { } outlier)
             return null;
-        outlier.Accept("success_rate_minimum_hosts", "success_rate_request_volume", "success_rate_stdev_factor", "enforcing_success_rate", "split_external_local_origin_errors",
-            "consecutive_local_origin_failure", "enforcing_consecutive_local_origin_failure", "enforcing_local_origin_success_rate", "failure_percentage_threshold",
-            "enforcing_failure_percentage", "enforcing_failure_percentage_local_origin", "failure_percentage_minimum_hosts", "failure_percentage_request_volume",
-            "max_ejection_time_jitter", "successful_active_health_check_uneject_host", "monitors", "always_eject_one_host");
         var result = new OutlierConfig
         {
             Consecutive5xx = (int)outlier.IntegerOr("consecutive_5xx", 5, 0, int.MaxValue),
@@ -294,15 +269,15 @@ internal static class ClusterConverter
             MaxEjectionMs = (long)(outlier.DurationMs("max_ejection_time") ?? 300_000),
             EjectionPercentMax = (int)outlier.IntegerOr("max_ejection_percent", 10, 0, 100),
         };
-        outlier.Done("is not supported by this proxy");
+        outlier.Done();
         return result;
     }
 
     private static Address? BindAddress(FieldReader cluster)
     {
+        cluster.Child("upstream_connection_options")?.Done();
         if (cluster.Child("upstream_bind_config") is not { } bind)
             return null;
-        bind.Accept("freebind", "socket_options", "extra_source_addresses", "additional_source_addresses");
         var address = bind.Child("source_address") is { } socket ? ConversionContext.Socket(socket) : null;
         bind.Done();
         return address;
@@ -321,7 +296,6 @@ internal static class ClusterConverter
     {
         if (metadata is null)
             return ServiceFacts.Unknown;
-        metadata.Accept("typed_filter_metadata");
         var first = metadata.Raw("filter_metadata")?["istio"]?["services"]?.Items is { Count: > 0 } list ? list[0] : null;
         metadata.Done();
         return first is null ? ServiceFacts.Unknown
@@ -329,22 +303,19 @@ internal static class ClusterConverter
     }
 
     /// <summary>Upstream network filters: metadata exchange and nothing else. Its protocol.</summary>
-    private static string ExchangeProtocol(FieldReader cluster, ConversionContext context)
+    private static string ExchangeProtocol(FieldReader cluster)
     {
         var protocol = "";
         foreach (var filter in cluster.Children("filters"))
         {
             var name = filter.Text("name", "");
-            var (_, node) = ConversionContext.Typed(filter);
-            filter.Accept("config_discovery");
+            var (_, config) = ConversionContext.Typed(filter);
             filter.Done();
-            if (name != "istio.metadata_exchange")
+            if (config.Fields is null)
             {
-                filter.Fail("name", $"upstream filter {name} is not supported");
+                filter.Fail("typed_config", $"upstream filter {name} is not supported");
                 continue;
             }
-            var config = context.Reader(node, filter.PathOf("typed_config"));
-            config.Accept("enable_discovery", "additional_labels");
             protocol = config.Text("protocol", "");
             config.Done("is not supported by this proxy");
         }

@@ -1,5 +1,6 @@
 using Tulle.Base.Documents;
 using Tulle.Proxy;
+using Tulle.Sidecar.Fields;
 using Tulle.Snapshot;
 using Tulle.Xds;
 
@@ -32,6 +33,7 @@ internal sealed class ConfigStore(Bootstrap bootstrap, StatsStore stats)
     private readonly Dictionary<string, ConvertedListener> _activeListeners = new(StringComparer.Ordinal);
     private readonly Dictionary<string, LoadAssignmentConfig> _resolved = new(StringComparer.Ordinal);
     private readonly HashSet<string> _noEndpointsYet = new(StringComparer.Ordinal);
+    private readonly FieldWarnings _warnings = new(stats);
     private long _secretVersion = 1;
     private long _version;
 
@@ -122,8 +124,7 @@ internal sealed class ConfigStore(Bootstrap bootstrap, StatsStore stats)
         var name = resource["name"]?.AsText ?? "";
         var context = new ConversionContext($"secret {name}", _ => null);
         var secret = TlsConverter.Secret(resource, context);
-        foreach (var finding in context.Diagnostics.All)
-            diagnostics.Add(finding);
+        Report(context, diagnostics);
         if (secret is null || context.Diagnostics.HasErrors)
         {
             if (!context.Diagnostics.HasErrors)
@@ -140,6 +141,14 @@ internal sealed class ConfigStore(Bootstrap bootstrap, StatsStore stats)
             return;
         _secrets[name] = secret;
         _secretVersion++;
+    }
+
+    /// <summary>Errors go to whoever sent the resource, warnings to the log.</summary>
+    private void Report(ConversionContext context, Diagnostics diagnostics)
+    {
+        _warnings.Tell(context.Diagnostics);
+        foreach (var finding in context.Diagnostics.All.Where(f => f.Severity == Severity.Error))
+            diagnostics.Add(finding);
     }
 
     /// <summary>Lets OpenSSL look at a secret before anything depends on it.</summary>
@@ -190,14 +199,13 @@ internal sealed class ConfigStore(Bootstrap bootstrap, StatsStore stats)
         {
             XdsTypes.Cluster => ClusterConverter.Convert(entry.Resource, context),
             XdsTypes.Listener => ListenerConverter.Convert(entry.Resource, context, known),
-            XdsTypes.Route => RouteConverter.Convert(context.Reader(entry.Resource), context, null),
-            _ => EndpointConverter.Convert(context.Reader(entry.Resource), context),
+            XdsTypes.Route => RouteConverter.Convert(context.Reader(entry.Resource, RouteTableFields.RouteConfiguration), context, null),
+            _ => EndpointConverter.Convert(context.Reader(entry.Resource, EndpointFields.ClusterLoadAssignment), context),
         };
         entry.Missing = context.MissingSecrets;
         entry.Secrets = context.Secrets;
         entry.SecretsSeen = _secretVersion;
-        foreach (var finding in context.Diagnostics.All)
-            diagnostics.Add(finding);
+        Report(context, diagnostics);
         return !context.Diagnostics.HasErrors && entry.Converted is not null;
     }
 

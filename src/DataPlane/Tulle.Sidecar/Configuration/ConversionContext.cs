@@ -20,13 +20,17 @@ internal sealed class ConversionContext(string subject, Func<string, SecretConfi
 
     public string Subject { get; } = subject;
 
+    /// <summary>How many bytes a direct response of the route table being read may have; null sets no bound (other places than route tables).</summary>
+    public long? DirectBodyBytesMax { get; set; }
+
     /// <summary>Secrets used, also those that are not here yet.</summary>
     public List<SecretReference> Secrets { get; } = [];
 
     /// <summary>Secrets that are missing: the resource waits for them.</summary>
     public List<string> MissingSecrets { get; } = [];
 
-    public FieldReader Reader(Node node, string path = "") => new(node, Diagnostics, Subject, path);
+    /// <summary>A reader of a whole resource.</summary>
+    public FieldReader Reader(Node node, MessageFields fields) => new(node, Diagnostics, Subject, "", fields);
 
     public SecretConfig? Secret(SecretReference reference)
     {
@@ -37,27 +41,41 @@ internal sealed class ConversionContext(string subject, Func<string, SecretConfi
         return secret;
     }
 
-    /// <summary>The typed_config of an extension, its type without prefix; a TypedStruct is looked through.</summary>
-    public static (string Type, Node Config) Typed(FieldReader extension, string field = "typed_config")
+    /// <summary>The typed_config of an extension and its type without prefix. Of a type that the table does not name nothing can be read.</summary>
+    public static (string Type, FieldReader Config) Typed(FieldReader extension, string field = "typed_config")
     {
         var node = extension.Raw(field);
-        if (node is null)
-            return ("", Node.Map());
+        return node is null ? ("", extension.Over(Node.Map(), extension.PathOf(field), null)) : Unpack(extension, field, node, extension.PathOf(field));
+    }
+
+    /// <summary>The values of a map of Any.</summary>
+    public static IEnumerable<(string Key, string Type, FieldReader Config)> TypedMap(FieldReader holder, string field)
+    {
+        foreach (var (key, value) in holder.Raw(field)?.Fields ?? [])
+        {
+            var (type, config) = Unpack(holder, field, value, $"{holder.PathOf(field)}[{key}]");
+            yield return (key, type, config);
+        }
+    }
+
+    /// <summary>Takes an Any apart; a TypedStruct is looked through.</summary>
+    private static (string Type, FieldReader Config) Unpack(FieldReader holder, string field, Node node, string path)
+    {
         var type = node["@type"]?.AsText ?? "";
         type = type[(type.LastIndexOf('/') + 1)..];
         if (type is "udpa.type.v1.TypedStruct" or "xds.type.v3.TypedStruct")
         {
             var inner = node["type_url"]?.AsText ?? node["typeUrl"]?.AsText ?? "";
-            return (inner[(inner.LastIndexOf('/') + 1)..], node["value"] ?? Node.Map());
+            type = inner[(inner.LastIndexOf('/') + 1)..];
+            node = node["value"] ?? Node.Map();
         }
-        return (type, node);
+        return (type, holder.Over(node, path, holder.Fields?.Find(field)?.Messages.FirstOrDefault(m => m.Name == type)));
     }
 
     /// <summary>A regex that matches whole values, in linear time like RE2.</summary>
     public Regex? Regex(FieldReader matcher, string field = "regex", bool whole = true)
     {
         var pattern = matcher.Required(field);
-        matcher.Accept("google_re2");
         try
         {
             return new Regex(whole ? $@"\A(?:{pattern})\z" : pattern, RegexOptions.NonBacktracking | RegexOptions.CultureInvariant);
@@ -75,7 +93,6 @@ internal sealed class ConversionContext(string subject, Func<string, SecretConfi
             return null;
         if (holder.Child("pipe") is { } pipe)
         {
-            pipe.Accept("mode");
             var path = pipe.Required("path");
             pipe.Done();
             holder.Done();
@@ -96,7 +113,6 @@ internal sealed class ConversionContext(string subject, Func<string, SecretConfi
         var text = socket.Required("address");
         var port = (int)(socket.Integer("port_value", 0, 65535) ?? 0);
         socket.Choice("protocol", "TCP", "TCP");
-        socket.Accept("ipv4_compat", "resolver_name", "named_port");
         socket.Done();
         if (Address.TryParseIp(text, port, out var address))
             return address;
@@ -109,7 +125,6 @@ internal sealed class ConversionContext(string subject, Func<string, SecretConfi
     {
         if (source is null)
             return null;
-        source.Accept("watched_directory");
         if (source.Text("filename") is { } file)
         {
             source.Done();
@@ -149,15 +164,14 @@ internal sealed class ConversionContext(string subject, Func<string, SecretConfi
     {
         if (source is null)
             return null;
-        source.Accept("initial_fetch_timeout", "resource_api_version", "authorities");
         string? key = null;
-        if (source.Raw("ads") is not null)
+        if ((source.Child("ads") ?? source.Child("self")) is { } stream)
+        {
+            stream.Done();
             key = "ads";
-        else if (source.Raw("self") is not null)
-            key = "ads";
+        }
         else if (source.Child("path_config_source") is { } path)
         {
-            path.Accept("watched_directory");
             key = "file:" + path.Required("path");
             path.Done();
         }
@@ -175,17 +189,15 @@ internal sealed class ConversionContext(string subject, Func<string, SecretConfi
     public static string? GrpcKey(FieldReader api)
     {
         var type = api.Choice("api_type", "GRPC", "GRPC", "DELTA_GRPC", "AGGREGATED_GRPC", "AGGREGATED_DELTA_GRPC");
-        api.Accept("transport_api_version", "set_node_on_first_message_only", "refresh_delay", "request_timeout", "rate_limit_settings", "config_validators");
         foreach (var service in api.Children("grpc_services"))
         {
-            service.Accept("timeout", "initial_metadata", "retry_policy");
             var envoy = service.Child("envoy_grpc");
             service.Done("only envoy_grpc is supported");
             if (envoy is null)
                 continue;
-            envoy.Accept("authority", "retry_policy", "max_receive_message_length", "skip_envoy_headers");
             var cluster = envoy.Required("cluster_name");
             envoy.Done();
+            api.Done();
             return (type.Contains("DELTA", StringComparison.Ordinal) ? "delta:" : "grpc:") + cluster;
         }
         api.Fail("grpc_services", "no envoy_grpc service is given");

@@ -11,14 +11,10 @@ internal static class EndpointConverter
     public static LoadAssignmentConfig Convert(FieldReader assignment, ConversionContext context, List<DnsTargetConfig>? names = null)
     {
         var endpoints = new List<EndpointConfig>();
-        assignment.Accept("cluster_name");
-        if (assignment.Raw("named_endpoints") is not null)
-            assignment.Fail("named_endpoints", "is not supported");
         var overprovisioning = 1.4;
         if (assignment.Child("policy") is { } policy)
         {
             overprovisioning = (policy.Integer("overprovisioning_factor", 1, uint.MaxValue) ?? 140) / 100.0;
-            policy.Accept("endpoint_stale_after", "weighted_priority_health");
             policy.Done();
         }
         foreach (var locality in assignment.Children("endpoints"))
@@ -36,7 +32,6 @@ internal static class EndpointConverter
             locality.Done();
         }
         var priority = (int)group.IntegerOr("priority", 0, 0, 128);
-        group.Accept("load_balancing_weight", "proximity", "metadata");
         foreach (var entry in group.Children("lb_endpoints"))
         {
             var weight = (int)Math.Clamp(entry.Integer("load_balancing_weight", 1, uint.MaxValue) ?? 1, 1, int.MaxValue);
@@ -54,7 +49,6 @@ internal static class EndpointConverter
             entry.Done();
             if (endpoint is null)
                 continue;
-            endpoint.Accept("health_check_config", "additional_addresses", "observability_name");
             var hostname = endpoint.Text("hostname", "");
             var holder = endpoint.Child("address");
             endpoint.Done();
@@ -73,7 +67,6 @@ internal static class EndpointConverter
     {
         if (metadata is null)
             return EndpointFacts.None;
-        metadata.Accept("typed_filter_metadata");
         var filters = metadata.Raw("filter_metadata");
         metadata.Done();
         return new EndpointFacts

@@ -13,16 +13,11 @@ internal static class HttpManagerConverter
     public static HttpManagerConfig Convert(FieldReader manager, ConversionContext context, bool isInbound, Func<string, bool>? knownCluster, List<RouteReference> routes)
     {
         var statPrefix = manager.Required("stat_prefix").TrimEnd(';');
-        manager.Accept("codec_type", "tracing", "request_id_extension", "http2_protocol_options", "http3_protocol_options", "scheme_header_transformation", "early_header_mutation_extensions",
-            "represent_ipv4_remote_address_as_ipv4_mapped_ipv6", "xff_num_trusted_hops_list", "add_user_agent", "stream_flush_timeout", "max_request_headers_kb_runtime", "access_log_options",
-            "internal_address_config", "strip_trailing_host_dot", "append_x_forwarded_port", "access_log_flush_interval", "flush_access_log_on_new_request", "http1_safe_max_connection_duration",
-            "append_local_overload", "preserve_upstream_host", "stream_error_on_invalid_http_message", "original_ip_detection_extensions", "typed_header_validation_config");
         RouteTable? inline = null;
         var routeName = "";
         if (manager.Child("route_config") is { } table)
         {
-            var validate = table.Node["validate_clusters"]?.AsBool ?? true;
-            inline = RouteConverter.Convert(table, context, validate ? knownCluster : null);
+            inline = RouteConverter.Convert(table, context, knownCluster);
         }
         else if (manager.Child("rds") is { } rds)
         {
@@ -43,7 +38,6 @@ internal static class HttpManagerConverter
             idle = (long)(common.DurationMs("idle_timeout") ?? idle);
             fieldsMax = (int)(common.Integer("max_headers_count", 1, 100_000) ?? 100);
             requestsMax = (int)(common.Integer("max_requests_per_connection", 0, int.MaxValue) ?? 0);
-            common.Accept("max_connection_duration", "max_stream_duration", "headers_with_underscores_action");
             common.Done();
         }
         var http10 = false;
@@ -52,24 +46,24 @@ internal static class HttpManagerConverter
         {
             http10 = http1.Bool("accept_http_10", false);
             trailers = http1.Bool("enable_trailers", false);
-            http1.Accept("allow_absolute_url", "default_host_for_http_10", "override_stream_error_on_invalid_http_message", "send_fully_qualified_url", "use_balsa_parser", "allow_custom_methods");
             http1.Done("is not supported by this proxy");
         }
         var filters = Filters(manager, context);
         var set = manager.Child("set_current_client_cert_details");
         var (subject, uri, dns) = (set?.Bool("subject", false) ?? false, set?.Bool("uri", false) ?? false, set?.Bool("dns", false) ?? false);
-        set?.Accept("cert", "chain");
         set?.Done();
         var upgrades = new List<string>();
         foreach (var upgrade in manager.Children("upgrade_configs"))
         {
             if (upgrade.Bool("enabled", true))
                 upgrades.Add(upgrade.Required("upgrade_type").ToLowerInvariant());
-            upgrade.Accept("filters", "upgrade_type", "ignore_on_http11");
             upgrade.Done();
         }
-        if (manager.Child("access_log_options") is { } options)
-            options.Accept("access_log_flush_interval", "flush_access_log_on_new_request", "flush_log_on_tunnel_successfully_established");
+        manager.Child("access_log_options")?.Done();
+        if (manager.Child("request_id_extension") is { } requestId)
+            ReadRequestId(requestId);
+        if (manager.Choice("codec_type", "AUTO", "AUTO", "HTTP1", "HTTP2", "HTTP3") is "HTTP2" or "HTTP3")
+            manager.Fail("codec_type", "HTTP/2 and HTTP/3 are not spoken by this proxy yet (issue: requests)");
         var result = new HttpManagerConfig
         {
             StatPrefix = statPrefix,
@@ -150,45 +144,34 @@ internal static class HttpManagerConverter
         foreach (var filter in manager.Children("http_filters"))
         {
             var name = filter.Text("name", "");
-            var (type, node) = ConversionContext.Typed(filter);
+            var (type, config) = ConversionContext.Typed(filter);
             var optional = filter.Bool("is_optional", false);
             var disabled = filter.Bool("disabled", false);
-            if (filter.Raw("config_discovery") is not null)
-                filter.Fail("config_discovery", "ECDS is not supported by this proxy yet");
             filter.Done();
             if (disabled)
                 continue;
-            var config = context.Reader(node, filter.PathOf("typed_config"));
             switch (type)
             {
                 case "envoy.extensions.filters.http.router.v3.Router":
                     hasRouter = true;
                     facts.SuppressEnvoyHeaders = config.Bool("suppress_envoy_headers", false);
-                    config.Accept("dynamic_stats", "start_child_span", "upstream_log", "upstream_log_options", "strict_check_headers", "respect_expected_rq_timeout", "suppress_grpc_request_failure_code_stats");
                     config.Done("is not supported by this proxy");
                     break;
-                case "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig":
-                    break;
                 case "io.istio.http.peer_metadata.Config":
-                    ReadPeerMetadata(node, facts);
+                    ReadPeerMetadata(config, facts);
                     break;
                 case "stats.PluginConfig":
                     facts.IstioStats = true;
+                    config.Done();
                     break;
                 case "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig":
                     facts.Alpn = Alpn(config);
                     break;
-                case "envoy.extensions.filters.http.cors.v3.Cors":
-                    break;
-                case "envoy.extensions.filters.http.fault.v3.HTTPFault":
-                    if (node.Fields.Count > 1)
-                        filter.Fail("typed_config", "fault injection is not supported by this proxy yet");
-                    break;
-                case "envoy.extensions.filters.http.compressor.v3.Compressor":
-                    // Compression only tunes: an answer without it is as right.
-                    break;
                 default:
-                    if (!optional)
+                    // A filter that is known only by its table does nothing here; the table says what may be written in it.
+                    if (config.Fields is not null)
+                        config.Done();
+                    else if (!optional)
                         filter.Fail("typed_config", $"HTTP filter {(type.Length > 0 ? type : name)} is not supported by this proxy");
                     break;
             }
@@ -199,24 +182,44 @@ internal static class HttpManagerConverter
     }
 
     /// <summary>Both ways of learning (fields, and a look-up by address that only ambient mode feeds) are accepted; fields are what is done.</summary>
-    private static void ReadPeerMetadata(Node config, FilterFacts facts)
+    private static void ReadPeerMetadata(FieldReader config, FilterFacts facts)
     {
         facts.PeerMetadata = true;
-        foreach (var method in (config["upstream_propagation"]?.Items ?? []).Concat(config["downstream_propagation"]?.Items ?? []))
+        foreach (var method in config.Children("upstream_propagation").Concat(config.Children("downstream_propagation")))
         {
-            if (method["istio_headers"] is { } fields)
-                facts.PeerPropagation = fields["skip_external_clusters"]?.AsBool == true ? PeerPropagation.Services : PeerPropagation.Everybody;
+            if (method.Child("istio_headers") is { } fields)
+            {
+                facts.PeerPropagation = fields.Bool("skip_external_clusters", false) ? PeerPropagation.Services : PeerPropagation.Everybody;
+                fields.Done();
+            }
+            method.Done();
         }
+        config.Done();
+    }
+
+    private static void ReadRequestId(FieldReader extension)
+    {
+        var (type, config) = ConversionContext.Typed(extension);
+        extension.Done();
+        if (config.Fields is null)
+            extension.Fail("typed_config", $"request id extension {type} is not supported by this proxy");
+        else
+            config.Done();
     }
 
     /// <summary>What an HTTP/1.1 upstream connection offers: istio-http/1.1 tells the other sidecar that HTTP follows.</summary>
     private static List<string> Alpn(FieldReader config)
     {
+        List<string> result = [];
         foreach (var choice in config.Children("alpn_override"))
         {
-            if (choice.Text("upstream_protocol", "HTTP10") == "HTTP11")
-                return choice.Texts("alpn_override");
+            var isHttp11 = choice.Text("upstream_protocol", "HTTP10") == "HTTP11";
+            var offered = choice.Texts("alpn_override");
+            choice.Done();
+            if (isHttp11)
+                result = offered;
         }
-        return [];
+        config.Done();
+        return result;
     }
 }

@@ -1,4 +1,5 @@
 using Tulle.Base.Documents;
+using Tulle.Sidecar.Fields;
 using Tulle.Snapshot;
 
 namespace Tulle.Sidecar;
@@ -10,13 +11,8 @@ internal static class ListenerConverter
 {
     public static ConvertedListener? Convert(Node resource, ConversionContext context, Func<string, bool>? knownCluster)
     {
-        var listener = context.Reader(resource);
+        var listener = context.Reader(resource, ListenerFields.Listener);
         var routes = new List<RouteReference>();
-        listener.Accept("per_connection_buffer_limit_bytes", "metadata", "drain_type", "freebind", "socket_options", "tcp_fast_open_queue_length", "connection_balance_config", "enable_reuse_port",
-            "reuse_port", "ignore_global_conn_limit", "bypass_overload_manager", "max_connections_to_accept_per_socket_event", "enable_mptcp", "additional_addresses", "udp_listener_config", "fcds_config",
-            "internal_listener", "filter_chain_matcher", "api_listener", "deprecated_v1");
-        if (listener.Has("filter_chain_matcher") || listener.Has("udp_listener_config") || listener.Has("internal_listener") || listener.Has("api_listener") || listener.Has("additional_addresses"))
-            listener.Fail("", "filter_chain_matcher, udp_listener_config, internal_listener, api_listener and additional_addresses are not supported by this proxy");
         var address = context.SocketAddress(listener.Child("address"));
         var direction = listener.Choice("traffic_direction", "UNSPECIFIED", "UNSPECIFIED", "INBOUND", "OUTBOUND");
         var name = listener.Text("name") is { Length: > 0 } given ? given : address?.ToString() ?? "";
@@ -36,7 +32,7 @@ internal static class ListenerConverter
             Transparent = listener.Bool("transparent", false),
             StatPrefix = listener.Text("stat_prefix", ""),
             Direction = direction,
-            Filters = ListenerFilters(listener, context),
+            Filters = ListenerFilters(listener),
             FiltersTimeoutMs = (long)(listener.DurationMs("listener_filters_timeout") ?? 15_000),
             ContinueOnTimeout = listener.Bool("continue_on_listener_filters_timeout", false),
             Chains = chains,
@@ -49,13 +45,13 @@ internal static class ListenerConverter
         return config is null ? null : new ConvertedListener(config, routes);
     }
 
-    private static List<ListenerFilterConfig> ListenerFilters(FieldReader listener, ConversionContext context)
+    private static List<ListenerFilterConfig> ListenerFilters(FieldReader listener)
     {
         var result = new List<ListenerFilterConfig>();
         foreach (var filter in listener.Children("listener_filters"))
         {
             var name = filter.Text("name", "");
-            var (type, _) = ConversionContext.Typed(filter);
+            var (type, config) = ConversionContext.Typed(filter);
             var disabled = new List<PortRange>();
             if (filter.Child("filter_disabled") is { } predicate)
                 ReadPredicate(predicate, disabled);
@@ -69,11 +65,13 @@ internal static class ListenerConverter
                 _ => null,
             };
             if (kind is null)
+            {
                 filter.Fail("typed_config", $"listener filter {(type.Length > 0 ? type : name)} is not supported");
-            else
-                result.Add(new ListenerFilterConfig(kind.Value, disabled));
+                continue;
+            }
+            config.Done();
+            result.Add(new ListenerFilterConfig(kind.Value, disabled));
         }
-        _ = context;
         return result;
     }
 
@@ -95,7 +93,6 @@ internal static class ListenerConverter
 
     private static FilterChainConfig Chain(FieldReader chain, ConversionContext context, bool isInbound, Func<string, bool>? knownCluster, List<RouteReference> routes)
     {
-        chain.Accept("metadata", "use_proxy_proto", "on_demand_configuration");
         var filters = new List<NetworkFilterConfig>();
         HttpManagerConfig? http = null;
         TcpProxyConfig? tcp = null;
@@ -103,11 +100,8 @@ internal static class ListenerConverter
         foreach (var filter in chain.Children("filters"))
         {
             var name = filter.Text("name", "");
-            var (type, node) = ConversionContext.Typed(filter);
-            if (filter.Raw("config_discovery") is not null)
-                filter.Fail("config_discovery", "is not supported");
+            var (type, config) = ConversionContext.Typed(filter);
             filter.Done();
-            var config = context.Reader(node, filter.PathOf("typed_config"));
             switch (type)
             {
                 case "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager":

@@ -102,17 +102,19 @@ internal static class MatcherConverter
         return result;
     }
 
-    /// <summary>FractionalPercent or RuntimeFractionalPercent as parts per million.</summary>
+    /// <summary>RuntimeFractionalPercent as parts per million.</summary>
     public static int PerMillion(FieldReader? fraction)
     {
         if (fraction is null)
             return 1_000_000;
-        if (fraction.Child("default_value") is { } inner)
+        var inner = fraction.Child("default_value");
+        fraction.Done();
+        if (inner is null)
         {
-            fraction.Accept("runtime_key");
-            fraction.Done();
-            fraction = inner;
+            fraction.Fail("default_value", "is required");
+            return 0;
         }
+        fraction = inner;
         var numerator = fraction.IntegerOr("numerator", 0, 0, uint.MaxValue);
         var denominator = fraction.Choice("denominator", "HUNDRED", "HUNDRED", "TEN_THOUSAND", "MILLION");
         fraction.Done();
@@ -125,7 +127,6 @@ internal static class MatcherConverter
         var result = new Dictionary<string, string>(StringComparer.Ordinal);
         if (metadata is null)
             return result;
-        metadata.Accept("typed_filter_metadata");
         var values = metadata.Raw("filter_metadata")?[filter];
         foreach (var field in values?.Fields ?? [])
         {

@@ -8,8 +8,6 @@ internal static class NetworkFilterConverter
 {
     public static TcpProxyConfig TcpProxy(FieldReader tcp, ConversionContext context)
     {
-        tcp.Accept("max_downstream_connection_duration", "hash_policy", "access_log_flush_interval", "access_log_options", "on_demand", "flush_access_log_on_connected", "backoff_options",
-            "proxy_protocol_tlvs", "max_early_data_bytes", "upstream_connect_mode", "check_drain_close", "downstream_idle_timeout", "upstream_idle_timeout");
         var clusters = new List<WeightedClusterConfig>();
         if (tcp.Text("cluster") is { } single)
             clusters.Add(new WeightedClusterConfig(single, 1));
@@ -18,7 +16,6 @@ internal static class NetworkFilterConverter
             foreach (var choice in weighted.Children("clusters"))
             {
                 clusters.Add(new WeightedClusterConfig(choice.Required("name"), (int)choice.IntegerOr("weight", 1, 1, int.MaxValue)));
-                choice.Accept("metadata_match");
                 choice.Done();
             }
             weighted.Done();
@@ -43,14 +40,13 @@ internal static class NetworkFilterConverter
         switch (type)
         {
             case "envoy.tcp.metadataexchange.config.MetadataExchange":
-                config.Accept("enable_discovery", "additional_labels");
                 var exchange = new NetworkFilterConfig { Kind = NetworkFilterKind.MetadataExchange, ExchangeProtocol = config.Text("protocol", "") };
                 config.Done("is not supported by this proxy");
                 return exchange;
             case "stats.PluginConfig":
+                config.Done();
                 return new NetworkFilterConfig { Kind = NetworkFilterKind.Stats };
             case "envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit":
-                config.Accept("delay", "runtime_enabled");
                 var limit = new NetworkFilterConfig
                 {
                     Kind = NetworkFilterKind.ConnectionLimit,
@@ -69,23 +65,17 @@ internal static class NetworkFilterConverter
 
     private static NetworkFilterConfig Rbac(FieldReader config, ConversionContext context)
     {
-        config.Accept("shadow_rules", "shadow_rules_stat_prefix", "enforcement_type", "delay_deny");
-        if (config.Has("matcher"))
-            config.Fail("matcher", "is not supported by this proxy");
-        config.Accept("matcher", "shadow_matcher");
         var prefix = config.Text("stat_prefix", "");
         RbacConfig? rules = null;
         if (config.Child("rules") is { } given)
         {
             var policies = new List<RbacPolicyConfig>();
             var action = given.Choice("action", "ALLOW", "ALLOW", "DENY", "LOG");
-            foreach (var (name, node) in given.Raw("policies")?.Fields ?? [])
+            foreach (var (name, policy) in given.ChildMap("policies"))
             {
-                var policy = context.Reader(node, given.PathOf($"policies[{name}]"));
                 policies.Add(new RbacPolicyConfig(name, Or(policy.Children("permissions").Select(p => Permission(p, context))), Or(policy.Children("principals").Select(p => Principal(p, context)))));
                 policy.Done("is not supported by this proxy");
             }
-            given.Accept("audit_logging_options");
             given.Done();
             rules = action == "LOG" ? null : new RbacConfig { IsDeny = action == "DENY", Policies = policies };
         }
@@ -95,15 +85,22 @@ internal static class NetworkFilterConverter
 
     private static RbacRule Or(IEnumerable<RbacRule> rules) => new() { Kind = RbacRuleKind.Or, Children = rules.ToList() };
 
+    private static List<RbacRule> Set(FieldReader set, string field, Func<FieldReader, RbacRule> read)
+    {
+        var rules = set.Children(field).Select(read).ToList();
+        set.Done();
+        return rules;
+    }
+
     private static RbacRule Permission(FieldReader rule, ConversionContext context)
     {
         RbacRule result;
         if (rule.Bool("any") is true)
             result = new RbacRule { Kind = RbacRuleKind.Any };
         else if (rule.Child("and_rules") is { } all)
-            result = new RbacRule { Kind = RbacRuleKind.And, Children = all.Children("rules").Select(r => Permission(r, context)).ToList() };
+            result = new RbacRule { Kind = RbacRuleKind.And, Children = Set(all, "rules", r => Permission(r, context)) };
         else if (rule.Child("or_rules") is { } any)
-            result = Or(any.Children("rules").Select(r => Permission(r, context)));
+            result = Or(Set(any, "rules", r => Permission(r, context)));
         else if (rule.Child("not_rule") is { } not)
             result = new RbacRule { Kind = RbacRuleKind.Not, Children = [Permission(not, context)] };
         else if (rule.Integer("destination_port") is { } port)
@@ -124,9 +121,9 @@ internal static class NetworkFilterConverter
         if (rule.Bool("any") is true)
             result = new RbacRule { Kind = RbacRuleKind.Any };
         else if (rule.Child("and_ids") is { } all)
-            result = new RbacRule { Kind = RbacRuleKind.And, Children = all.Children("ids").Select(r => Principal(r, context)).ToList() };
+            result = new RbacRule { Kind = RbacRuleKind.And, Children = Set(all, "ids", r => Principal(r, context)) };
         else if (rule.Child("or_ids") is { } any)
-            result = Or(any.Children("ids").Select(r => Principal(r, context)));
+            result = Or(Set(any, "ids", r => Principal(r, context)));
         else if (rule.Child("not_id") is { } not)
             result = new RbacRule { Kind = RbacRuleKind.Not, Children = [Principal(not, context)] };
         else if ((rule.Child("direct_remote_ip") ?? rule.Child("remote_ip") ?? rule.Child("source_ip")) is { } ip)

@@ -13,9 +13,10 @@ internal static class RouteConverter
     public static RouteTable Convert(FieldReader table, ConversionContext context, Func<string, bool>? knownCluster)
     {
         var name = table.Text("name", "");
-        WarnOfMirrors(table, context);
-        table.Accept("validate_clusters", "max_direct_response_body_size_bytes", "vhds", "internal_only_headers", "request_mirror_policies", "cluster_specifier_plugins", "metadata",
-            "ignore_path_parameters_in_path_matching", "typed_per_filter_config");
+        if (!table.Bool("validate_clusters", true))
+            knownCluster = null;
+        context.DirectBodyBytesMax = table.IntegerOr("max_direct_response_body_size_bytes", 4096, 0, uint.MaxValue);
+        PerFilter(table);
         var tableRequest = HeaderEdits(table, "request_headers_to_add", "request_headers_to_remove");
         var tableResponse = HeaderEdits(table, "response_headers_to_add", "response_headers_to_remove");
         var specificFirst = !table.Bool("most_specific_header_mutations_wins", false);
@@ -40,12 +41,10 @@ internal static class RouteConverter
         HeaderEditsConfig? tableResponse, bool specificFirst)
     {
         var name = host.Required("name");
+        PerFilter(host);
         var domains = host.Texts("domains");
         if (domains.Count == 0)
             host.Fail("domains", "at least one domain is needed");
-        WarnOfMirrors(host, context);
-        host.Accept("virtual_clusters", "rate_limits", "typed_per_filter_config", "cors", "per_request_buffer_limit_bytes", "request_mirror_policies", "include_is_timeout_retry_header",
-            "metadata", "request_body_buffer_limit", "retry_policy_typed_config");
         var request = HeaderEdits(host, "request_headers_to_add", "request_headers_to_remove");
         var response = HeaderEdits(host, "response_headers_to_add", "response_headers_to_remove");
         var retry = host.Child("retry_policy") is { } policy ? Retry(policy, context) : null;
@@ -74,7 +73,6 @@ internal static class RouteConverter
         List<HeaderEditsConfig> outerResponse, bool specificFirst)
     {
         var name = route.Text("name", "");
-        route.Accept("metadata", "decorator", "tracing", "stat_prefix", "per_request_buffer_limit_bytes", "request_body_buffer_limit");
         RouteMatchConfig match;
         if (route.Child("match") is { } given)
         {
@@ -87,18 +85,22 @@ internal static class RouteConverter
         }
         var request = HeaderEdits(route, "request_headers_to_add", "request_headers_to_remove");
         var response = HeaderEdits(route, "response_headers_to_add", "response_headers_to_remove");
-        var fault = PerFilter(route, context);
+        PerFilter(route);
         var action = route.Child("route") is { } forward ? Action(forward, context, knownCluster, hostRetry, match) : null;
         var redirect = route.Child("redirect") is { } moved ? Redirect(moved, context) : null;
         DirectResponseConfig? direct = null;
         if (route.Child("direct_response") is { } answer)
         {
             direct = new DirectResponseConfig((int)answer.IntegerOr("status", 200, 200, 599), ConversionContext.DataSource(answer.Child("body")) ?? []);
-            answer.Accept("body_format");
+            if (direct.Body.Length > context.DirectBodyBytesMax)
+                answer.Fail("body", $"has {direct.Body.Length} bytes, {context.DirectBodyBytesMax} are allowed; raise max_direct_response_body_size_bytes of the route configuration");
             answer.Done();
         }
-        if (route.Raw("non_forwarding_action") is not null)
+        if (route.Child("non_forwarding_action") is { } nothing)
+        {
             direct ??= new DirectResponseConfig(404, []);
+            nothing.Done();
+        }
         route.Done("is not supported by this proxy");
         if (action is null && redirect is null && direct is null)
             route.Fail("", "a route needs one of route, redirect and direct_response");
@@ -112,7 +114,6 @@ internal static class RouteConverter
             DirectResponse = direct,
             RequestEdits = Combine(request, outerRequest, specificFirst),
             ResponseEdits = Combine(response, outerResponse, specificFirst),
-            Fault = fault,
         };
     }
 
@@ -128,34 +129,31 @@ internal static class RouteConverter
         return all;
     }
 
-    private static RouteFaultConfig? PerFilter(FieldReader route, ConversionContext context)
+    /// <summary>Per-filter configuration of any level: what its table does not call harmless is refused.</summary>
+    private static void PerFilter(FieldReader level)
     {
-        if (route.Raw("typed_per_filter_config") is not { } perFilter)
-            return null;
-        foreach (var (name, value) in perFilter.Fields)
+        foreach (var (_, type, config) in ConversionContext.TypedMap(level, "typed_per_filter_config"))
         {
-            var type = value["@type"]?.AsText ?? "";
-            if (type.EndsWith(".HTTPFault", StringComparison.Ordinal) && value.Fields.Count > 1)
-                context.Diagnostics.Error(value.Position, context.Subject, route.PathOf($"typed_per_filter_config[{name}]"), "fault injection is not supported by this proxy yet");
-            else if (type.EndsWith(".CorsPolicy", StringComparison.Ordinal))
-                context.Diagnostics.Error(value.Position, context.Subject, route.PathOf($"typed_per_filter_config[{name}]"), "CORS is not supported by this proxy yet");
-            else if (!type.EndsWith(".HTTPFault", StringComparison.Ordinal))
-                context.Diagnostics.Error(value.Position, context.Subject, route.PathOf($"typed_per_filter_config[{name}]"), $"{type} is not supported by this proxy");
+            if (config.Fields is null)
+                config.Fail("", $"{type} is not supported by this proxy");
+            else
+                config.Done();
         }
-        return null;
     }
 
     private static RouteMatchConfig Match(FieldReader match, ConversionContext context)
     {
         static byte[]? Bytes(string? text) => text is null ? null : Encoding.UTF8.GetBytes(text);
         var regex = match.Child("safe_regex");
+        var connect = match.Child("connect_matcher");
+        connect?.Done();
         var result = new RouteMatchConfig
         {
             Prefix = Bytes(match.Text("prefix")),
             Path = Bytes(match.Text("path")),
             SeparatedPrefix = Bytes(match.Text("path_separated_prefix")?.TrimEnd('/')),
             Regex = regex is null ? null : context.Regex(regex),
-            IsConnect = match.Raw("connect_matcher") is not null,
+            IsConnect = connect is not null,
             IgnoreCase = !match.Bool("case_sensitive", true),
             Headers = MatcherConverter.Headers(match, "headers", context),
             Query = match.Children("query_parameters").Select(q => MatcherConverter.Query(q, context)).ToList(),
@@ -168,26 +166,16 @@ internal static class RouteConverter
         return result;
     }
 
-    private static void WarnOfMirrors(FieldReader owner, ConversionContext context)
-    {
-        if (owner.Raw("request_mirror_policies") is { Items.Count: > 0 } mirrors)
-            context.Diagnostics.Warn(mirrors.Position, context.Subject, owner.PathOf("request_mirror_policies"), "mirroring is not carried out by this proxy yet: requests go to their own cluster only");
-    }
-
     private static RouteActionConfig Action(FieldReader action, ConversionContext context, Func<string, bool>? knownCluster, RetryConfig? hostRetry, RouteMatchConfig match)
     {
-        WarnOfMirrors(action, context);
-        action.Accept("request_mirror_policies", "priority", "rate_limits", "include_vh_rate_limits", "max_grpc_timeout", "grpc_timeout_offset", "flush_timeout", "early_data_policy",
-            "max_internal_redirects", "cors", "retry_policy_typed_config");
         var clusters = new List<WeightedClusterConfig>();
         if (action.Text("cluster") is { } single)
             clusters.Add(new WeightedClusterConfig(single, 1));
         if (action.Child("weighted_clusters") is { } weighted)
         {
-            weighted.Accept("total_weight", "runtime_key_prefix");
             foreach (var choice in weighted.Children("clusters"))
             {
-                choice.Accept("typed_per_filter_config", "host_rewrite_literal");
+                PerFilter(choice);
                 clusters.Add(new WeightedClusterConfig(choice.Required("name"), (int)choice.IntegerOr("weight", 0, 0, int.MaxValue))
                 {
                     RequestEdits = HeaderEdits(choice, "request_headers_to_add", "request_headers_to_remove"),
@@ -210,7 +198,6 @@ internal static class RouteConverter
         if (action.Child("max_stream_duration") is { } duration)
         {
             maxDuration = (long)(duration.DurationMs("max_stream_duration") ?? 0);
-            duration.Accept("grpc_timeout_header_max", "grpc_timeout_header_offset");
             duration.Done();
         }
         var result = new RouteActionConfig
@@ -251,8 +238,10 @@ internal static class RouteConverter
         {
             var type = upgrade.Required("upgrade_type").ToLowerInvariant();
             result[type] = upgrade.Bool("enabled", true);
+            var terminate = upgrade.Child("connect_config");
+            terminate?.Done();
             if (type == "connect")
-                terminateConnect = upgrade.Raw("connect_config") is not null;
+                terminateConnect = terminate is not null;
             upgrade.Done();
         }
         return result;
@@ -346,10 +335,9 @@ internal static class RouteConverter
         foreach (var predicate in retry.Children("retry_host_predicate"))
         {
             avoid |= predicate.Text("name", "").Contains("previous_hosts", StringComparison.Ordinal);
-            predicate.Accept("typed_config");
+            ConversionContext.Typed(predicate).Config.Done();
             predicate.Done();
         }
-        retry.Accept("per_try_idle_timeout", "retry_priority", "rate_limited_retry_back_off", "retriable_request_headers", "retry_options_predicates");
         var result = new RetryConfig
         {
             On = on,
@@ -384,7 +372,6 @@ internal static class RouteConverter
             }
             var key = header.Required("key").ToLowerInvariant();
             var value = header.Text("value", "");
-            header.Accept("raw_value");
             header.Done();
             if (!LogFormat.TryCompile(value, out var parts, out var error))
                 header.Fail("value", error);

@@ -1,5 +1,6 @@
 using System.Text;
 using Tulle.Base.Documents;
+using Tulle.Sidecar.Fields;
 using Tulle.Snapshot;
 
 namespace Tulle.Sidecar;
@@ -11,18 +12,19 @@ internal static class TlsConverter
 
     public static TlsClientConfig? Client(FieldReader socket, ConversionContext context)
     {
-        var (type, node) = ConversionContext.Typed(socket);
+        var (type, tls) = ConversionContext.Typed(socket);
         var name = socket.Text("name", "");
         socket.Done();
         if (type == Package + "raw_buffer.v3.RawBuffer" || (type.Length == 0 && name == "envoy.transport_sockets.raw_buffer"))
+        {
+            tls.Done();
             return null;
+        }
         if (type != Package + "tls.v3.UpstreamTlsContext")
         {
             socket.Fail("typed_config", $"transport socket {(type.Length > 0 ? type : name)} is not supported");
             return null;
         }
-        var tls = context.Reader(node, socket.PathOf("typed_config"));
-        tls.Accept("allow_renegotiation", "enforce_rsa_key_usage");
         var resumption = tls.IntegerOr("max_session_keys", 1, 0) > 0;
         var serverName = tls.Text("sni", "");
         var parts = Common(tls.Child("common_tls_context"), context);
@@ -44,20 +46,21 @@ internal static class TlsConverter
 
     public static TlsServerConfig? Server(FieldReader socket, ConversionContext context)
     {
-        var (type, node) = ConversionContext.Typed(socket);
+        var (type, tls) = ConversionContext.Typed(socket);
         var name = socket.Text("name", "");
         socket.Done();
         if (type == Package + "raw_buffer.v3.RawBuffer")
+        {
+            tls.Done();
             return null;
+        }
         if (type != Package + "tls.v3.DownstreamTlsContext")
         {
             socket.Fail("typed_config", $"transport socket {(type.Length > 0 ? type : name)} is not supported");
             return null;
         }
-        var tls = context.Reader(node, socket.PathOf("typed_config"));
-        tls.Accept("session_timeout", "session_ticket_keys", "disable_stateful_session_resumption", "full_scan_certs_on_sni_mismatch", "prefer_client_ciphers");
-        if (tls.Bool("require_sni", false) || tls.Text("ocsp_staple_policy") is not (null or "LENIENT_STAPLING"))
-            tls.Fail("", "require_sni and OCSP stapling policies are not supported");
+        if (tls.Text("ocsp_staple_policy") is not (null or "LENIENT_STAPLING"))
+            tls.Fail("ocsp_staple_policy", "only LENIENT_STAPLING is supported");
         var require = tls.Bool("require_client_certificate", false);
         var resumption = !tls.Bool("disable_stateless_session_resumption", false);
         var parts = Common(tls.Child("common_tls_context"), context);
@@ -114,7 +117,6 @@ internal static class TlsConverter
         }
         var (min, max, ciphers) = Parameters(common.Child("tls_params"));
         var alpn = common.Texts("alpn_protocols");
-        common.Accept("key_log");
         common.Done("is not supported by this proxy");
         // Same content, same hash: the session context is bound to it.
         var hash = ConversionContext.Hash(Encoding.UTF8.GetBytes($"{min}:{max}:{ciphers}:{string.Join(',', alpn)}:{common.Node["combined_validation_context"]}{common.Node["validation_context"]}"));
@@ -134,7 +136,6 @@ internal static class TlsConverter
 
     public static SecretConfig? Certificate(FieldReader certificate, string name)
     {
-        certificate.Accept("watched_directory", "password", "ocsp_staple", "signed_certificate_timestamp");
         var chain = ConversionContext.DataSource(certificate.Child("certificate_chain"));
         var key = ConversionContext.DataSource(certificate.Child("private_key"));
         certificate.Done("is not supported by this proxy");
@@ -145,7 +146,6 @@ internal static class TlsConverter
 
     private static SecretConfig? Validation(FieldReader validation, ConversionContext context, List<SanMatcher> sans)
     {
-        validation.Accept("watched_directory", "only_verify_leaf_cert_crl", "max_verify_depth", "require_signed_certificate_timestamp");
         var accept = validation.Choice("trust_chain_verification", "VERIFY_TRUST_CHAIN", "VERIFY_TRUST_CHAIN", "ACCEPT_UNTRUSTED") == "ACCEPT_UNTRUSTED";
         var ca = ConversionContext.DataSource(validation.Child("trusted_ca"));
         foreach (var matcher in validation.Children("match_typed_subject_alt_names"))
@@ -153,7 +153,6 @@ internal static class TlsConverter
             var kind = matcher.Choice("san_type", "URI", "URI", "DNS", "EMAIL", "IP_ADDRESS", "OTHER_NAME");
             if (MatcherConverter.Text(matcher.Child("matcher"), context) is { } text)
                 sans.Add(new SanMatcher(kind, text));
-            matcher.Accept("oid");
             matcher.Done();
         }
         foreach (var matcher in validation.Children("match_subject_alt_names"))
@@ -174,7 +173,6 @@ internal static class TlsConverter
         var max = Version(parameters.Choice("tls_maximum_protocol_version", "TLS_AUTO", "TLS_AUTO", "TLSv1_0", "TLSv1_1", "TLSv1_2", "TLSv1_3"), 0x0304);
         // Groups in brackets ([a|b]) are BoringSSL's equal preference; OpenSSL takes them in order.
         var ciphers = string.Join(':', parameters.Texts("cipher_suites")).Replace("[", "").Replace("]", "").Replace('|', ':');
-        parameters.Accept("ecdh_curves", "signature_algorithms", "compliance_policies");
         parameters.Done("is not supported by this proxy");
         return (min, max, ciphers);
     }
@@ -182,7 +180,7 @@ internal static class TlsConverter
     /// <summary>An SDS resource.</summary>
     public static SecretConfig? Secret(Node resource, ConversionContext context)
     {
-        var secret = context.Reader(resource);
+        var secret = context.Reader(resource, TlsFields.Secret);
         var name = secret.Required("name");
         SecretConfig? result = null;
         if (secret.Child("tls_certificate") is { } certificate)

@@ -184,12 +184,7 @@ public sealed class RouteConfig
     public IReadOnlyList<HeaderEditsConfig> RequestEdits { get; init; } = [];
 
     public IReadOnlyList<HeaderEditsConfig> ResponseEdits { get; init; } = [];
-
-    public RouteFaultConfig? Fault { get; init; }
 }
-
-/// <summary>Fault injection of one route (envoy.filters.http.fault in typed_per_filter_config).</summary>
-public sealed record RouteFaultConfig(long DelayMs, int DelayPerMillion, int AbortStatus, int AbortPerMillion);
 
 public enum HeaderAppend : byte
 {

@@ -3,17 +3,22 @@ using System.Globalization;
 namespace Tulle.Base.Documents;
 
 /// <summary>
-/// Reads the fields of one map and remembers which were read. <see cref="Done"/> reports the rest, so that a field nobody understands can never be
-/// lost silently. Both camelCase and snake_case names are found, as in proto3 JSON.
+/// Reads the fields of one map and remembers which were read. <see cref="Done"/> judges the rest by the table of the message, so that a field nobody
+/// obeys can never be lost silently. Both camelCase and snake_case names are found, as in proto3 JSON.
 /// </summary>
+/// <remarks>
+/// With a table a reader can only take fields that the table calls obeyed: anything else is a mistake in the program and throws. Without one
+/// (<see cref="Fields"/> is null) every field that was not read is an error.
+/// </remarks>
 public sealed class FieldReader
 {
     private readonly Diagnostics _diagnostics;
     private readonly string _subject;
     private readonly List<string> _read = [];
 
-    public FieldReader(Node? node, Diagnostics diagnostics, string subject, string path = "")
+    public FieldReader(Node? node, Diagnostics diagnostics, string subject, string path = "", MessageFields? fields = null)
     {
+        Fields = fields;
         Node = node ?? Node.Map();
         _diagnostics = diagnostics;
         _subject = subject;
@@ -24,6 +29,9 @@ public sealed class FieldReader
 
     public Node Node { get; }
 
+    /// <summary>The table of the message; null where there is none.</summary>
+    public MessageFields? Fields { get; }
+
     public string Path { get; }
 
     public string Subject => _subject;
@@ -32,11 +40,17 @@ public sealed class FieldReader
 
     public string PathOf(string name) => name.Length == 0 ? Path : Path.Length == 0 ? name : $"{Path}.{name}";
 
-    public bool Has(string name) => Peek(name) is { Kind: not NodeKind.Null };
+    public bool Has(string name)
+    {
+        RequireEntry(name);
+        return Peek(name) is { Kind: not NodeKind.Null };
+    }
 
     /// <summary>The raw value; the field counts as read.</summary>
+    /// <exception cref="InvalidOperationException">The table does not call the field obeyed: a mistake in the program.</exception>
     public Node? Raw(string name)
     {
+        RequireEntry(name);
         _read.Add(name);
         return Peek(name) is { Kind: not NodeKind.Null } node ? node : null;
     }
@@ -144,14 +158,21 @@ public sealed class FieldReader
     public FieldReader? Child(string name)
     {
         var node = Raw(name);
-        return node is null ? null : new FieldReader(node, _diagnostics, _subject, PathOf(name));
+        return node is null ? null : new FieldReader(node, _diagnostics, _subject, PathOf(name), MessageOf(name));
+    }
+
+    /// <summary>The values of a map of messages; their paths name the key.</summary>
+    public IEnumerable<(string Key, FieldReader Value)> ChildMap(string name)
+    {
+        foreach (var (key, value) in Raw(name)?.Fields ?? [])
+            yield return (key, new FieldReader(value, _diagnostics, _subject, $"{PathOf(name)}[{key}]", MessageOf(name)));
     }
 
     public IEnumerable<FieldReader> Children(string name)
     {
         var node = List(name);
         for (var i = 0; i < node.Count; i++)
-            yield return new FieldReader(node[i], _diagnostics, _subject, $"{PathOf(name)}[{i}]");
+            yield return new FieldReader(node[i], _diagnostics, _subject, $"{PathOf(name)}[{i}]", MessageOf(name));
     }
 
     public IReadOnlyList<Node> List(string name)
@@ -219,16 +240,47 @@ public sealed class FieldReader
     public void Fail(string name, string message, Node? node = null) =>
         _diagnostics.Error((node ?? (name.Length == 0 ? Node : Peek(name)) ?? Node).Position, _subject, PathOf(name), message);
 
-    /// <summary>Reports every field that was not read.</summary>
+    /// <summary>Judges every field that is set and was not read.</summary>
     public void Done(string because = "is not a field that is known here")
     {
-        foreach (var field in Node.Fields)
+        foreach (var (name, value) in Node.Fields)
         {
-            if (field.Value.Kind == NodeKind.Null || field.Key == "@type" || WasRead(field.Key))
+            if (value.Kind == NodeKind.Null || name == "@type" || WasRead(name))
                 continue;
-            _diagnostics.Error(field.Value.Position, _subject, PathOf(field.Key), because);
+            if (Fields is null)
+                _diagnostics.Error(value.Position, _subject, PathOf(name), because);
+            else if (Fields.Find(name) is not { } rule)
+                _diagnostics.Error(value.Position, _subject, PathOf(name), $"is not a field of {Fields.Name} that this program knows");
+            else if (rule.Word != FieldWord.Harmless && !Fields.IsUnset(name, value))
+                Judge(rule, name, value);
         }
     }
+
+    private void Judge(FieldRule rule, string name, Node value)
+    {
+        if (rule.Word == FieldWord.Warned)
+            _diagnostics.Warn(value.Position, _subject, PathOf(name), $"is not obeyed: {rule.Reason}");
+        else if (rule.Word == FieldWord.Refused)
+            _diagnostics.Error(value.Position, _subject, PathOf(name), rule.Reason);
+        else
+            _diagnostics.Error(value.Position, _subject, PathOf(name), "has no effect beside the other fields that are set here; remove it or them");
+    }
+
+    private void RequireEntry(string name)
+    {
+        if (Fields is not null && Fields.Find(name) is not { Word: FieldWord.Obeyed })
+            throw new InvalidOperationException($"the table of {Fields.Name} does not call {name} obeyed, and a reader reads it");
+    }
+
+    private MessageFields? MessageOf(string name)
+    {
+        if (Fields is null)
+            return null;
+        return Fields.Find(name)?.Messages is [var message] ? message : throw new InvalidOperationException($"the table of {Fields.Name} does not say which message {name} holds");
+    }
+
+    /// <summary>A reader of a value that was taken apart before it is read: what an Any holds, an entry of a map.</summary>
+    public FieldReader Over(Node value, string path, MessageFields? fields) => new(value, _diagnostics, _subject, path, fields);
 
     private bool WasRead(string key)
     {

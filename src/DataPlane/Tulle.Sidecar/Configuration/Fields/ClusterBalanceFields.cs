@@ -1,0 +1,115 @@
+using Tulle.Base.Documents;
+using static Tulle.Base.Documents.FieldRule;
+
+namespace Tulle.Sidecar.Fields;
+
+/// <summary>Which fields of these messages are obeyed, harmless, warned of or refused.</summary>
+internal static class ClusterBalanceFields
+{
+    public static readonly MessageFields LbSubsetConfig = new ProtoFields("envoy.config.cluster.v3.Cluster.LbSubsetConfig")
+    {
+        ["fallback_policy"] = Obeyed,
+        ["default_subset"] = Refused(Later.Policies),
+        ["subset_selectors"] = Obeyed.Of(() => LbSubsetSelector),
+        ["locality_weight_aware"] = Refused(Later.Policies),
+        ["scale_locality_weight"] = Refused(Later.Policies),
+        ["panic_mode_any"] = Refused(Later.Policies),
+        ["list_as_any"] = Refused(Later.Policies),
+        ["metadata_fallback_policy"] = Refused(Later.Policies),
+    };
+
+    public static readonly MessageFields LbSubsetSelector = new ProtoFields("envoy.config.cluster.v3.Cluster.LbSubsetConfig.LbSubsetSelector")
+    {
+        ["keys"] = Obeyed,
+        ["single_host_per_subset"] = Refused(Later.Policies),
+        ["fallback_policy"] = Refused(Later.Policies),
+        ["fallback_keys_subset"] = Refused(Later.Policies),
+    };
+
+    public static readonly MessageFields RoundRobinLbConfig = new ProtoFields("envoy.config.cluster.v3.Cluster.RoundRobinLbConfig")
+    {
+        ["slow_start_config"] = Warned("new hosts get their whole share at once; it comes with the issue policies"),
+    };
+
+    public static readonly MessageFields LeastRequestLbConfig = new ProtoFields("envoy.config.cluster.v3.Cluster.LeastRequestLbConfig")
+    {
+        ["choice_count"] = Obeyed,
+        ["active_request_bias"] = Refused(Later.Policies),
+        ["slow_start_config"] = Warned("new hosts get their whole share at once; it comes with the issue policies"),
+    };
+
+    public static readonly MessageFields OriginalDstLbConfig = new ProtoFields("envoy.config.cluster.v3.Cluster.OriginalDstLbConfig")
+    {
+        ["use_http_header"] = Refused(Later.Transports),
+        ["http_header_name"] = Refused(Later.Transports),
+        ["upstream_port_override"] = Obeyed,
+        ["metadata_key"] = Refused(Later.Transports),
+    };
+
+    public static readonly MessageFields CommonLbConfig = new ProtoFields("envoy.config.cluster.v3.Cluster.CommonLbConfig")
+    {
+        ["healthy_panic_threshold"] = Obeyed.Of(() => CoreFields.Percent),
+        ["zone_aware_lb_config"] = Refused(Later.Policies),
+        ["locality_weighted_lb_config"] = Refused(Later.Policies),
+        ["update_merge_window"] = Harmless("updates are taken as they come, many in one turn at once"),
+        ["ignore_new_hosts_until_first_hc"] = Refused(Later.Policies),
+        ["close_connections_on_host_set_change"] = Refused(Later.Policies),
+        ["consistent_hashing_lb_config"] = Refused(Later.Policies),
+        ["override_host_status"] = Refused(Later.Policies),
+    };
+
+    public static readonly MessageFields CircuitBreakers = new ProtoFields("envoy.config.cluster.v3.CircuitBreakers")
+    {
+        ["thresholds"] = Obeyed.Of(() => Thresholds),
+        ["per_host_thresholds"] = Refused(Later.Safe),
+    };
+
+    public static readonly MessageFields Thresholds = new ProtoFields("envoy.config.cluster.v3.CircuitBreakers.Thresholds")
+    {
+        ["priority"] = Obeyed,
+        ["max_connections"] = Obeyed,
+        ["max_pending_requests"] = Obeyed,
+        ["max_requests"] = Obeyed,
+        ["max_retries"] = Obeyed,
+        ["retry_budget"] = Refused(Later.Safe),
+        ["track_remaining"] = Warned("the gauges of what remains are not kept; they come with the issue requests"),
+        ["max_connection_pools"] = Refused(Later.Safe),
+    };
+
+    public static readonly MessageFields OutlierDetection = new ProtoFields("envoy.config.cluster.v3.OutlierDetection")
+    {
+        ["consecutive_5xx"] = Obeyed,
+        ["interval"] = Obeyed,
+        ["base_ejection_time"] = Obeyed,
+        ["max_ejection_percent"] = Obeyed,
+        ["enforcing_consecutive_5xx"] = Obeyed,
+        ["enforcing_success_rate"] = Warned("hosts are not compared by their success rate yet"),
+        ["success_rate_minimum_hosts"] = Warned("hosts are not compared by their success rate yet"),
+        ["success_rate_request_volume"] = Warned("hosts are not compared by their success rate yet"),
+        ["success_rate_stdev_factor"] = Warned("hosts are not compared by their success rate yet"),
+        ["consecutive_gateway_failure"] = Obeyed,
+        ["enforcing_consecutive_gateway_failure"] = Obeyed,
+        ["split_external_local_origin_errors"] = Refused(Later.Safe),
+        ["consecutive_local_origin_failure"] = Refused(Later.Safe),
+        ["enforcing_consecutive_local_origin_failure"] = Refused(Later.Safe),
+        ["enforcing_local_origin_success_rate"] = Refused(Later.Safe),
+        ["failure_percentage_threshold"] = Refused(Later.Safe),
+        ["enforcing_failure_percentage"] = Refused(Later.Safe),
+        ["enforcing_failure_percentage_local_origin"] = Refused(Later.Safe),
+        ["failure_percentage_minimum_hosts"] = Refused(Later.Safe),
+        ["failure_percentage_request_volume"] = Refused(Later.Safe),
+        ["max_ejection_time"] = Obeyed,
+        ["max_ejection_time_jitter"] = Harmless("it only spreads the return of hosts"),
+        ["successful_active_health_check_uneject_host"] = Refused(Later.Safe),
+        ["monitors"] = Refused(Later.Never),
+        ["always_eject_one_host"] = Refused(Later.Safe),
+        ["detect_degraded_hosts"] = Refused(Later.Never),
+    };
+
+    public static readonly MessageFields UpstreamConnectionOptions = new ProtoFields("envoy.config.cluster.v3.UpstreamConnectionOptions")
+    {
+        ["tcp_keepalive"] = Warned("the kernel's defaults hold: keep-alive probes are not sent"),
+        ["set_local_interface_name_on_upstream_connections"] = Refused(Later.Never),
+        ["happy_eyeballs_config"] = Refused(Later.Never),
+    };
+}
