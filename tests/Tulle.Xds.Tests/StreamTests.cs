@@ -29,7 +29,7 @@ public class StreamTests
         Assert.Equal(("v1", "v1", false), Normal(server.StatusOf(XdsTypes.Cluster)));
     }
 
-    private static (string, string, bool) Normal((string Sent, string Acked, bool Rejected) status) => (status.Sent.Length > 0 ? "v1" : "", status.Sent == status.Acked ? "v1" : "", status.Rejected);
+    private static (string, string, bool) Normal(XdsStatus status) => (status.Sent.Length > 0 ? "v1" : "", status.Sent == status.Acked ? "v1" : "", status.Rejected);
 
     [Fact]
     public void Delta_sends_only_what_changed_and_names_what_went()

@@ -13,6 +13,15 @@ internal sealed class ControlOptions
 
     public string Debug { get; private set; } = "";
 
+    /// <summary>Where the node agent of this machine has certificates signed: a unix socket that only this process's user may open.</summary>
+    public string CaSocket { get; private set; } = "";
+
+    /// <summary>Keys of gateways are sent to callers of whom nothing is proven. Default: no.</summary>
+    public bool PlaintextSecrets { get; private set; }
+
+    /// <summary>Policies that cannot be enforced yet have no effect instead of closing what they select. Default: no.</summary>
+    public bool AllowUnenforcedPolicies { get; private set; }
+
     public string CaFolder { get; private set; } = "";
 
     public string TrustDomain { get; private set; } = "cluster.local";
@@ -62,6 +71,15 @@ internal sealed class ControlOptions
                 case "--debug":
                     result.Debug = Value();
                     break;
+                case "--ca-socket":
+                    result.CaSocket = Value();
+                    break;
+                case "--plaintext-secrets":
+                    result.PlaintextSecrets = true;
+                    break;
+                case "--allow-unenforced-policies":
+                    result.AllowUnenforcedPolicies = true;
+                    break;
                 case "--ca":
                     result.CaFolder = Value();
                     break;
@@ -105,8 +123,22 @@ internal sealed class ControlOptions
                 result.Error = $"folder {missing} does not exist";
             else if (!result.CheckOnly && result.Xds.Count == 0 && result.XdsTls.Length == 0)
                 result.Error = "an address is needed: --xds HOST:PORT or --xds unix:PATH";
+            else
+                result.Error = result.AddressError();
         }
         return result;
+    }
+
+    private string? AddressError()
+    {
+        var wrong = Xds.Select(a => ("--xds", ListenAddress.Parse(a, mayBeSocket: true).Error));
+        if (XdsTls.Length > 0)
+            wrong = wrong.Append(("--xds-tls", ListenAddress.Parse(XdsTls, mayBeSocket: false).Error));
+        if (Debug.Length > 0)
+            wrong = wrong.Append(("--debug", ListenAddress.Parse(Debug, mayBeSocket: true).Error));
+        if (CaSocket.Length > 0)
+            wrong = wrong.Append(("--ca-socket", CaSocket.StartsWith("unix:", StringComparison.Ordinal) ? ListenAddress.Parse(CaSocket, mayBeSocket: true).Error : $"{CaSocket}: unix:PATH is expected"));
+        return wrong.Where(w => w.Item2.Length > 0).Select(w => $"{w.Item1} {w.Item2}").FirstOrDefault();
     }
 
     public const string Help = """
@@ -115,10 +147,13 @@ internal sealed class ControlOptions
         Usage: tulle-control --files DIR [--files DIR] --xds HOST:PORT|unix:PATH [flags]
 
           --files DIR             folder of YAML, watched; may be given several times
-          --xds ADDR              plain xDS (ADS, state-of-the-world and delta) and, on unix sockets, certificates
-          --xds-tls HOST:PORT     the same over TLS, for clients with a certificate of this mesh
-          --debug HOST:PORT       /ready, /debug/syncz, /debug/findings over HTTP
+          --xds ADDR              plain xDS (ADS, state-of-the-world and delta); keys of gateways over unix sockets only
+          --xds-tls HOST:PORT     the same over TLS, and certificates: for clients with a certificate of this mesh
+          --ca-socket unix:PATH   certificates for the node agent of this machine; only this process's user may open it
+          --debug ADDR            /ready and /debug/… over HTTP/1.1
           --ca DIR                where the root key is kept; without it a new root is made at every start
+          --plaintext-secrets     sends keys of gateways to callers of whom nothing is proven, too
+          --allow-unenforced-policies  AuthorizationPolicies and RequestAuthentications have no effect, instead of closing what they select
           --trust-domain NAME     default cluster.local
           --access-log PATH       proxies write access logs there (for example /dev/stdout)
           --access-log-format F   Envoy's format string; Istio's when left out

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using Tulle.Base.Documents;
 using Tulle.Control;
+using Tulle.Native;
 
 // Wiring only: options, source, authority, server.
 var options = ControlOptions.Parse(args);
@@ -19,49 +20,37 @@ if (options.ShowVersion)
     Console.WriteLine($"tulle-control {typeof(ControlOptions).Assembly.GetName().Version?.ToString(3)}");
     return 0;
 }
-using var source = new FolderSource(options);
+var source = new FolderSource(options, TimeProvider.System);
 if (options.CheckOnly)
 {
     source.Read();
     return source.Findings.All.Any(f => f.Severity == Severity.Error) ? 79 : 0;
 }
-using var authority = CertificateAuthority.Open(options.CaFolder, options.TrustDomain, TimeProvider.System);
-var server = new ControlServer(options, authority);
-using var stop = new CancellationTokenSource();
-
-void Stop(PosixSignalContext context)
-{
-    context.Cancel = true;
-    stop.Cancel();
-}
-
-using var term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
-using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
-source.Watch();
-server.Publish(source.Read());
-var serving = server.RunAsync(source, stop.Token);
+// Sockets and keys are this user's alone from their first moment on.
+Files.KeepNewFilesPrivate();
 try
 {
-    while (!stop.IsCancellationRequested)
+    using var authority = CertificateAuthority.Open(options.CaFolder, options.TrustDomain, TimeProvider.System);
+    using var stop = new CancellationTokenSource();
+
+    void Stop(PosixSignalContext context)
     {
-        var change = source.NextChangeAsync(stop.Token);
-        if (await Task.WhenAny(change, serving) == serving)
-            break;
-        await change;
-        server.Publish(source.Read());
+        context.Cancel = true;
+        stop.Cancel();
     }
-}
-catch (OperationCanceledException)
-{
-    // Asked to stop.
-}
-try
-{
-    await serving;
+
+    using var term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+    using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+    await ControlPlane.RunAsync(options, source, authority, stop.Token);
     return 0;
+}
+catch (InvalidDataException error)
+{
+    Console.Error.WriteLine($"tulle-control: {error.Message}");
+    return 65;
 }
 catch (IOException error)
 {
-    Console.Error.WriteLine($"tulle-control: cannot serve: {error.Message}; is the address in use?");
+    Console.Error.WriteLine($"tulle-control: cannot serve: {error.Message}");
     return 1;
 }

@@ -132,6 +132,7 @@ public sealed class MeshModel
             Namespace = space,
             Address = address,
             Labels = labels,
+            Annotations = template.Annotations,
             ServiceAccount = template.ServiceAccount,
             OwnerName = owner,
             IsReady = ready,

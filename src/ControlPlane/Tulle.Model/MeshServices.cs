@@ -69,6 +69,8 @@ public sealed class Workload
 
     public required IReadOnlyDictionary<string, string> Labels { get; init; }
 
+    public IReadOnlyDictionary<string, string> Annotations { get; init; } = new Dictionary<string, string>();
+
     public string ServiceAccount { get; init; } = "default";
 
     public string OwnerName { get; init; } = "";

@@ -2,11 +2,20 @@ using Tulle.Base.Documents;
 
 namespace Tulle.Resources;
 
-/// <summary>Documents to resources. One object with an error is left out as a whole and reported; the others are taken.</summary>
-public sealed class ResourceReader(ResourceSet target, Diagnostics diagnostics)
+/// <summary>
+/// Documents to resources. An object with an error is told and left out as a whole, or, when its last valid form is known, stays in that form; the others
+/// are taken.
+/// </summary>
+/// <param name="target">Gets what is valid.</param>
+/// <param name="diagnostics">Gets what is wrong.</param>
+/// <param name="lastValid">By object (see <see cref="Seen"/>) its last valid document; kept up to date here. Null: nothing is remembered.</param>
+public sealed class ResourceReader(ResourceSet target, Diagnostics diagnostics, Dictionary<string, Node>? lastValid = null)
 {
     private readonly Dictionary<string, SourcePosition> _seen = new(StringComparer.Ordinal);
     private long _order;
+
+    /// <summary>Objects that were read, valid or not: "group|kind|namespace|name", and where.</summary>
+    public IReadOnlyDictionary<string, SourcePosition> Seen => _seen;
 
     /// <summary>Kinds that are valid Kubernetes or Istio objects and have no effect here yet.</summary>
     private static readonly HashSet<string> Inert = new(StringComparer.Ordinal)
@@ -24,72 +33,114 @@ public sealed class ResourceReader(ResourceSet target, Diagnostics diagnostics)
 
     public void Read(string text, string file)
     {
-        List<Node> documents;
         try
         {
-            documents = NodeYaml.ParseAll(text, file);
+            foreach (var document in Documents(text, file))
+                ReadObject(document);
         }
         catch (DocumentException error)
         {
             diagnostics.Error(error.Position, "", "", error.Reason);
-            return;
-        }
-        foreach (var document in documents)
-        {
-            if (document["kind"]?.AsText == "List")
-            {
-                foreach (var item in document["items"]?.Items ?? [])
-                    ReadObject(item);
-            }
-            else
-            {
-                ReadObject(document);
-            }
         }
     }
 
-    public void ReadObject(Node document)
+    /// <summary>The objects of a text; those of a List one by one.</summary>
+    /// <exception cref="DocumentException">The text is neither YAML nor JSON.</exception>
+    public static List<Node> Documents(string text, string file)
+    {
+        var result = new List<Node>();
+        foreach (var document in NodeYaml.ParseAll(text, file))
+        {
+            if (document["kind"]?.AsText == "List" && document["items"] is { IsList: true } items)
+                result.AddRange(items.Items);
+            else
+                result.Add(document);
+        }
+        return result;
+    }
+
+    /// <summary>Takes the last valid form of an object that cannot be found in its file just now.</summary>
+    public void Keep(string key)
+    {
+        if (lastValid is null || _seen.ContainsKey(key) || !lastValid.TryGetValue(key, out var document))
+            return;
+        _seen[key] = document.Position;
+        var quiet = new Diagnostics();
+        Read(document, key, quiet);
+    }
+
+    /// <summary>Reads one object. Returns which one it was, or null when its kind or name cannot be told.</summary>
+    public string? ReadObject(Node document)
     {
         if (document.Kind != NodeKind.Map)
         {
             diagnostics.Error(document.Position, "", "", "a Kubernetes object is expected: a map with apiVersion, kind and metadata");
-            return;
-        }
-        var kind = document["kind"]?.AsText ?? "";
-        var version = document["apiVersion"]?.AsText ?? "";
-        if (kind.Length == 0 || version.Length == 0)
-        {
-            diagnostics.Error(document.Position, "", kind.Length == 0 ? "kind" : "apiVersion", "is required");
-            return;
+            return null;
         }
         var mine = new Diagnostics();
-        var meta = ReadMeta(document, kind, version, mine);
-        if (!mine.HasErrors)
+        var key = KeyOf(document, mine);
+        if (key is not null && _seen.TryGetValue(key, out var first))
         {
-            var key = $"{version.Split('/')[0]}|{kind}|{meta.Namespace}|{meta.Name}";
-            if (_seen.TryGetValue(key, out var first))
-                mine.Error(meta.Position, meta.Subject, "metadata.name", $"is defined twice; first at {first}");
-            else
-                _seen[key] = meta.Position;
+            mine.Error(document.Position, key.Split('|') is [_, var kind, var space, var name] ? $"{kind} {space}/{name}" : key, "metadata.name", $"is defined twice; first at {first}");
         }
-        if (!mine.HasErrors)
-            Dispatch(document, kind, version, meta, mine);
+        else if (key is not null)
+        {
+            _seen[key] = document.Position;
+            Read(document, key, mine);
+            if (mine.HasErrors && lastValid is not null && lastValid.TryGetValue(key, out var valid))
+            {
+                // Findings of the form that stays in force were told when it was new.
+                Read(valid, key, new Diagnostics());
+                mine.Warn(document.Position, "", "", $"has errors: {key.Split('|')[1]} {key.Split('|')[3]} stays in force as it was before");
+            }
+        }
         foreach (var finding in mine.All)
             diagnostics.Add(finding);
+        return key;
     }
 
-    private ObjectMeta ReadMeta(Node document, string kind, string version, Diagnostics mine)
+    /// <summary>Never throws: an object that this program stumbles over is one with an error.</summary>
+    private void Read(Node document, string key, Diagnostics mine)
+    {
+        try
+        {
+            var (kind, version) = (document["kind"]!.AsText, document["apiVersion"]!.AsText);
+            var meta = ReadMeta(document, kind, mine);
+            if (!mine.HasErrors)
+                Dispatch(document, kind, version, meta, mine);
+        }
+        catch (Exception error) when (error is FormatException or ArgumentException or InvalidOperationException or NullReferenceException or OverflowException)
+        {
+            mine.Error(document.Position, key, "", $"cannot be read: {error.Message}");
+        }
+        if (!mine.HasErrors && lastValid is not null)
+            lastValid[key] = document;
+    }
+
+    /// <summary>Which object a document is; null when it cannot be told.</summary>
+    private static string? KeyOf(Node document, Diagnostics mine)
+    {
+        var top = new FieldReader(document, mine, "");
+        var kind = top.Required("kind");
+        var version = top.Required("apiVersion");
+        var metadata = new FieldReader(top.Raw("metadata"), mine, kind, "metadata");
+        var name = metadata.Text("name") ?? metadata.Text("generateName") ?? "";
+        if (name.Length == 0)
+            metadata.Fail("name", "is required");
+        var space = metadata.Text("namespace") is { Length: > 0 } given ? given : "default";
+        return mine.HasErrors ? null : $"{version.Split('/')[0]}|{kind}|{(IsClusterWide(kind) ? "" : space)}|{name}";
+    }
+
+    private static bool IsClusterWide(string kind) => kind is "Namespace" or "ClusterRole" or "ClusterRoleBinding" or "CustomResourceDefinition" or "Node" or "GatewayClass";
+
+    private ObjectMeta ReadMeta(Node document, string kind, Diagnostics mine)
     {
         var reader = new FieldReader(document["metadata"], mine, kind, "metadata");
         var name = reader.Text("name") ?? reader.Text("generateName") ?? "";
-        if (name.Length == 0)
-            reader.Fail("name", "is required");
-        var cluster = kind is "Namespace" or "ClusterRole" or "ClusterRoleBinding" or "CustomResourceDefinition" or "Node" or "GatewayClass";
-        var space = cluster ? "" : reader.Text("namespace") is { Length: > 0 } given ? given : "default";
+        var space = IsClusterWide(kind) ? "" : reader.Text("namespace") is { Length: > 0 } given ? given : "default";
         var meta = new ObjectMeta(kind, name, space, reader.TextMap("labels"), reader.TextMap("annotations"), document.Position, ++_order);
         reader.Accept("generateName", "uid", "creationTimestamp", "resourceVersion", "generation", "ownerReferences", "finalizers", "managedFields", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "namespace");
         reader.Done("is not a field of ObjectMeta");
-        _ = version;
         return meta;
     }
 

@@ -16,6 +16,9 @@ public sealed class ProxyView
 
     public string Namespace { get; init; } = "";
 
+    /// <summary>The namespace as the node id has it; empty where it has none (a gRPC program).</summary>
+    public string IdNamespace { get; init; } = "";
+
     public IReadOnlyDictionary<string, string> Labels { get; init; } = new Dictionary<string, string>();
 
     public string ServiceAccount { get; init; } = "default";
@@ -60,6 +63,7 @@ public sealed class ProxyView
             Address = parts[1],
             PodName = dot > 0 ? parts[2][..dot] : parts[2],
             Namespace = space,
+            IdNamespace = dot > 0 ? parts[2][(dot + 1)..] : "",
             Labels = labels,
             ServiceAccount = metadata["SERVICE_ACCOUNT"]?.AsText ?? workload?.ServiceAccount ?? "default",
             WorkloadName = metadata["WORKLOAD_NAME"]?.AsText ?? workload?.OwnerName ?? "",

@@ -20,18 +20,38 @@ public static class Translator
         _ => [],
     };
 
-    /// <summary>The same, encoded and with the hash of the content as version.</summary>
-    public static Dictionary<string, XdsResource> Resources(MeshModel model, ProxyView proxy, string type)
+    /// <summary>
+    /// The same, encoded and with the hash of the content as version. Never throws: a resource that cannot be made is named, and the others are there.
+    /// </summary>
+    public static TranslatedResources Resources(MeshModel model, ProxyView proxy, string type)
     {
         var result = new Dictionary<string, XdsResource>(StringComparer.Ordinal);
-        var message = type[XdsTypes.Prefix.Length..];
-        foreach (var tree in Trees(model, proxy, type))
+        var failures = new List<string>();
+        if (!XdsTypes.IsTypeUrl(type))
+            return new TranslatedResources(result, failures);
+        var trees = new List<Node>();
+        try
         {
-            var name = type == XdsTypes.NameTable ? "nametable" : tree[XdsTypes.NameField(type)]!.AsText;
-            var bytes = ProtoWriter.Write(message, tree);
-            result[name] = new XdsResource(name, Convert.ToHexStringLower(SHA256.HashData(bytes).AsSpan(0, 8)), type, bytes);
+            trees = Trees(model, proxy, type);
         }
-        return result;
+        catch (Exception error)
+        {
+            failures.Add($"{XdsTypes.Short(type)} for {proxy.Id}: {error.GetType().Name}: {error.Message}");
+        }
+        foreach (var tree in trees)
+        {
+            var name = type == XdsTypes.NameTable ? "nametable" : tree[XdsTypes.NameField(type)]?.AsText ?? "";
+            try
+            {
+                var bytes = ProtoWriter.Write(type[XdsTypes.Prefix.Length..], tree);
+                result[name] = new XdsResource(name, Convert.ToHexStringLower(SHA256.HashData(bytes).AsSpan(0, 8)), type, bytes);
+            }
+            catch (Exception error)
+            {
+                failures.Add($"{XdsTypes.Short(type)} {name} for {proxy.Id}: {error.GetType().Name}: {error.Message}");
+            }
+        }
+        return new TranslatedResources(result, failures);
     }
 
     /// <summary>Certificates that the gateways of a router name, from Secrets of the router's namespace.</summary>

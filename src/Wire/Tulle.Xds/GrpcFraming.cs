@@ -18,9 +18,12 @@ public static class GrpcFraming
         return framed;
     }
 
+    /// <summary>Largest request that a server takes. Source: gRPC's default, 4 MiB; a proxy's request names its resources and is far below. Excess ends the stream.</summary>
+    public const int RequestBytesMax = 4 * 1024 * 1024;
+
     /// <summary>Takes one message off the front; false when it is not complete.</summary>
     /// <exception cref="ProtoException">Compressed or too large.</exception>
-    public static bool TryTake(ref ReadOnlySpan<byte> data, out ReadOnlySpan<byte> message)
+    public static bool TryTake(ref ReadOnlySpan<byte> data, out ReadOnlySpan<byte> message, int bytesMax = MessageBytesMax)
     {
         message = default;
         if (data.Length < HeaderBytes)
@@ -28,8 +31,8 @@ public static class GrpcFraming
         if (data[0] != 0)
             throw new ProtoException("a compressed gRPC message came although none was offered");
         var length = BinaryPrimitives.ReadUInt32BigEndian(data[1..]);
-        if (length > MessageBytesMax)
-            throw new ProtoException($"a gRPC message of {length} bytes is over the limit of {MessageBytesMax}");
+        if (length > bytesMax)
+            throw new ProtoException($"a gRPC message of {length} bytes is over the limit of {bytesMax}");
         if (data.Length - HeaderBytes < length)
             return false;
         message = data.Slice(HeaderBytes, (int)length);

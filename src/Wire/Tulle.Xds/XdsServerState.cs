@@ -12,21 +12,47 @@ public sealed record XdsResource(string Name, string Version, string Url, byte[]
 /// <summary>What a proxy rejected.</summary>
 public sealed record XdsNack(string Type, string Nonce, string Message);
 
+/// <summary>The client cannot be served: its stream ends with this status.</summary>
+/// <param name="status">gRPC's code: 3 INVALID_ARGUMENT, 7 PERMISSION_DENIED, 8 RESOURCE_EXHAUSTED.</param>
+/// <param name="message">What was wrong with which value.</param>
+public sealed class XdsRefusedException(int status, string message) : Exception(message)
+{
+    public int Status { get; } = status;
+}
+
+/// <summary>What became of the last push of a type.</summary>
+/// <param name="Sent">Version of the last response.</param>
+/// <param name="Acked">Version that the client last acknowledged; empty before the first.</param>
+/// <param name="Rejected">The last response was refused.</param>
+/// <param name="IsOutstanding">The last response has neither been acknowledged nor refused yet.</param>
+public readonly record struct XdsStatus(string Sent, string Acked, bool Rejected, bool IsOutstanding);
+
 /// <summary>
-/// The server's side of one ADS stream, without I/O. It remembers what the client wants and what it was sent; given the resources of the moment it
-/// makes the responses that bring the client up to date, in make-before-break order.
+/// The server's side of one ADS stream, without I/O. It remembers what the client wants, what it was sent and what it acknowledged; given the resources
+/// of the moment it makes the response that brings a type up to date. The order between types is the caller's.
 /// </summary>
 public sealed class XdsServerState(bool isDelta)
 {
+    /// <summary>Types that one stream may ask for. Source: Envoy knows 15, Istio 6 more; more is an attack. Excess ends the stream with RESOURCE_EXHAUSTED.</summary>
+    public const int TypesMax = 64;
+
+    /// <summary>Names that one stream may ask for, over all types. Source: ten times the clusters of a mesh of 20,000. Excess ends the stream with RESOURCE_EXHAUSTED.</summary>
+    public const int NamesMax = 200_000;
+
     private sealed class Subscription
     {
         public bool IsWildcard;
         public readonly HashSet<string> Names = new(StringComparer.Ordinal);
 
-        /// <summary>Versions sent and not rejected; null value: said to be absent.</summary>
+        /// <summary>Versions sent and not taken back; null value: said to be absent.</summary>
         public readonly Dictionary<string, string?> Sent = new(StringComparer.Ordinal);
+
+        /// <summary>Bytes of what was sent, where leaving a name out takes it away (SotW LDS and CDS): a removal that must wait is sent along until then.</summary>
+        public readonly Dictionary<string, XdsResource> Bytes = new(StringComparer.Ordinal);
         public string Nonce = "";
         public string Version = "";
+        public string Acked = "";
+        public bool IsOutstanding;
         public bool MustAnswer;
         public bool WasRejected;
     }
@@ -43,34 +69,65 @@ public sealed class XdsServerState(bool isDelta)
 
     public bool Wants(string type) => _subscriptions.ContainsKey(type);
 
-    /// <summary>Whether a type's last push was acknowledged: for proxy-status.</summary>
-    public (string Sent, string Acked, bool Rejected) StatusOf(string type) =>
-        _subscriptions.TryGetValue(type, out var s) ? (s.Version, s.MustAnswer ? "" : s.Version, s.WasRejected) : ("", "", false);
+    /// <summary>The client asked something of this type that no response answers yet.</summary>
+    public bool MustAnswer(string type) => _subscriptions.TryGetValue(type, out var s) && s.MustAnswer;
+
+    /// <summary>Whether the client asks for this resource, by name or by asking for all.</summary>
+    public bool WantsName(string type, string name) => _subscriptions.TryGetValue(type, out var s) && (s.IsWildcard || s.Names.Contains(name));
+
+    /// <summary>Whether the client was sent this resource and not told since that it is gone.</summary>
+    public bool WasSent(string type, string name) => _subscriptions.TryGetValue(type, out var s) && s.Sent.TryGetValue(name, out var version) && version is not null;
+
+    /// <summary>What became of a type's last push: for proxy-status, and for the order of pushes.</summary>
+    public XdsStatus StatusOf(string type) =>
+        _subscriptions.TryGetValue(type, out var s) ? new(s.Version, s.Acked, s.WasRejected, s.IsOutstanding) : default;
 
     /// <summary>Takes a request. Returns a NACK if it is one.</summary>
+    /// <exception cref="ProtoException">The bytes are no request.</exception>
+    /// <exception cref="XdsRefusedException">The request is none that a client may send; the stream ends.</exception>
     public XdsNack? OnRequest(ReadOnlySpan<byte> message)
     {
         var request = ProtoReader.Read(IsDelta ? XdsTypes.DeltaDiscoveryRequest : XdsTypes.DiscoveryRequest, message);
         if (request["node"] is { } node)
             Node ??= node;
         var type = request["type_url"]?.AsText ?? "";
+        if (!XdsTypes.IsTypeUrl(type))
+            throw new XdsRefusedException(3, $"type_url \"{Shortened(type)}\" is not a type URL; {XdsTypes.Prefix}PACKAGE.MESSAGE is expected");
         var nonce = request["response_nonce"]?.AsText ?? "";
-        var error = request["error_detail"]?["message"]?.AsText;
         var isFirst = !_subscriptions.TryGetValue(type, out var subscription);
-        if (isFirst)
-            _subscriptions[type] = subscription = new Subscription();
-        if (IsDelta)
-            ReadDelta(request, type, subscription!, isFirst);
-        else if (nonce.Length == 0 || nonce == subscription!.Nonce)
-            ReadSotw(request, type, subscription!, isFirst);
-        if (request["error_detail"] is null)
+        if (subscription is null)
         {
-            if (nonce.Length > 0 && nonce == subscription!.Nonce)
-                subscription.WasRejected = false;
+            if (_subscriptions.Count >= TypesMax)
+                throw new XdsRefusedException(8, $"more than {TypesMax} types are asked for on one stream");
+            _subscriptions[type] = subscription = new Subscription();
+        }
+        // A first request that carries a nonce is a client's that reconnected without clearing it: it wants an answer like any first one.
+        if (IsDelta)
+            ReadDelta(request, type, subscription, isFirst);
+        else if (isFirst || nonce.Length == 0 || nonce == subscription.Nonce)
+            ReadSotw(request, type, subscription, isFirst);
+        if (_subscriptions.Values.Sum(s => s.Names.Count) > NamesMax)
+            throw new XdsRefusedException(8, $"more than {NamesMax} resources are asked for on one stream");
+        return Settle(request, type, nonce, subscription);
+    }
+
+    private static string Shortened(string text) => text.Length <= 100 ? text : text[..100] + "…";
+
+    /// <summary>An ACK or a NACK of the last response settles it; one of an earlier response says nothing new.</summary>
+    private static XdsNack? Settle(Node request, string type, string nonce, Subscription subscription)
+    {
+        var isLast = nonce.Length > 0 && nonce == subscription.Nonce;
+        if (isLast)
+            subscription.IsOutstanding = false;
+        if (request["error_detail"] is not { } error)
+        {
+            if (isLast)
+                (subscription.WasRejected, subscription.Acked) = (false, subscription.Version);
             return null;
         }
-        subscription!.WasRejected = true;
-        return new XdsNack(type, nonce, error ?? "");
+        if (isLast)
+            subscription.WasRejected = true;
+        return new XdsNack(type, nonce, error["message"]?.AsText ?? "");
     }
 
     private static void ReadSotw(Node request, string type, Subscription subscription, bool isFirst)
@@ -123,13 +180,20 @@ public sealed class XdsServerState(bool isDelta)
     /// <param name="type">Type URL; the client must have asked for it.</param>
     /// <param name="all">All resources of that type for this proxy.</param>
     /// <param name="version">Version of the whole configuration.</param>
-    /// <param name="onlyRemovals">Push only what vanished: the last step of make before break.</param>
-    public byte[]? Push(string type, IReadOnlyDictionary<string, XdsResource> all, string version, bool onlyRemovals = false)
+    /// <param name="keep">Which of the resources that vanished must not be taken away yet; null: none. Make before break, and resources that could not be made.</param>
+    public byte[]? Push(string type, IReadOnlyDictionary<string, XdsResource> all, string version, Func<string, bool>? keep = null)
     {
         if (!_subscriptions.TryGetValue(type, out var subscription))
             return null;
-        return IsDelta ? PushDelta(type, subscription, all, version) : onlyRemovals ? null : PushSotw(type, subscription, all, version);
+        var response = IsDelta ? PushDelta(type, subscription, all, version, keep) : PushSotw(type, subscription, all, version, keep);
+        if (response is not null)
+            subscription.IsOutstanding = true;
+        return response;
     }
+
+    /// <summary>Whether the client still holds a resource that is in <paramref name="all"/> no more.</summary>
+    public bool HoldsMore(string type, IReadOnlyDictionary<string, XdsResource> all) =>
+        _subscriptions.TryGetValue(type, out var s) && s.Sent.Any(sent => sent.Value is not null && !all.ContainsKey(sent.Key));
 
     private static IEnumerable<XdsResource> Wanted(Subscription subscription, IReadOnlyDictionary<string, XdsResource> all)
     {
@@ -138,10 +202,12 @@ public sealed class XdsServerState(bool isDelta)
         return subscription.Names.Select(n => all.GetValueOrDefault(n)).OfType<XdsResource>();
     }
 
-    private byte[]? PushSotw(string type, Subscription subscription, IReadOnlyDictionary<string, XdsResource> all, string version)
+    private byte[]? PushSotw(string type, Subscription subscription, IReadOnlyDictionary<string, XdsResource> all, string version, Func<string, bool>? keep)
     {
         var wanted = Wanted(subscription, all).ToList();
-        var gone = subscription.IsWildcard && subscription.Sent.Keys.Any(n => !all.ContainsKey(n));
+        var kept = keep is null ? [] : subscription.Bytes.Values.Where(r => !all.ContainsKey(r.Name) && keep(r.Name)).ToList();
+        wanted.AddRange(kept);
+        var gone = subscription.IsWildcard && subscription.Sent.Keys.Any(n => !all.ContainsKey(n) && kept.TrueForAll(k => k.Name != n));
         var changed = wanted.Any(r => !subscription.Sent.TryGetValue(r.Name, out var sent) || sent != r.Version);
         if (!changed && !gone && !subscription.MustAnswer)
             return null;
@@ -153,8 +219,13 @@ public sealed class XdsServerState(bool isDelta)
         }
         subscription.MustAnswer = false;
         subscription.Sent.Clear();
+        subscription.Bytes.Clear();
         foreach (var resource in wanted)
+        {
             subscription.Sent[resource.Name] = resource.Version;
+            if (XdsTypes.IsWildcardType(type))
+                subscription.Bytes[resource.Name] = resource;
+        }
         subscription.Nonce = (++_nonce).ToString(System.Globalization.CultureInfo.InvariantCulture);
         subscription.Version = version;
         return ProtoWriter.Write(XdsTypes.DiscoveryResponse, Base.Documents.Node.Map(
@@ -164,10 +235,10 @@ public sealed class XdsServerState(bool isDelta)
             ("nonce", subscription.Nonce)));
     }
 
-    private byte[]? PushDelta(string type, Subscription subscription, IReadOnlyDictionary<string, XdsResource> all, string version)
+    private byte[]? PushDelta(string type, Subscription subscription, IReadOnlyDictionary<string, XdsResource> all, string version, Func<string, bool>? keep)
     {
         var changed = Wanted(subscription, all).Where(r => !subscription.Sent.TryGetValue(r.Name, out var sent) || sent != r.Version).ToList();
-        var removed = subscription.Sent.Where(s => s.Value is not null && !all.ContainsKey(s.Key)).Select(s => s.Key).ToList();
+        var removed = subscription.Sent.Where(s => s.Value is not null && !all.ContainsKey(s.Key) && keep?.Invoke(s.Key) != true).Select(s => s.Key).ToList();
         // A name that was asked for and is unknown is answered as removed, once.
         removed.AddRange(subscription.Names.Where(n => !all.ContainsKey(n) && !subscription.Sent.ContainsKey(n)));
         if (changed.Count == 0 && removed.Count == 0 && !subscription.MustAnswer)

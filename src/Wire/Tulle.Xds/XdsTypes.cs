@@ -16,8 +16,24 @@ public static class XdsTypes
     public const string DeltaDiscoveryRequest = "envoy.service.discovery.v3.DeltaDiscoveryRequest";
     public const string DeltaDiscoveryResponse = "envoy.service.discovery.v3.DeltaDiscoveryResponse";
 
-    /// <summary>Make before break: clusters, then endpoints, then listeners, then routes, then secrets (xds_protocol.rst).</summary>
+    /// <summary>
+    /// Order of additions, make before break: clusters, then endpoints, then listeners, then routes, then secrets (xds_protocol.rst, "Eventual consistency
+    /// considerations"). Both ends use it; removals go the other way.
+    /// </summary>
     public static readonly IReadOnlyList<string> PushOrder = [Cluster, Endpoint, Listener, Route, Secret, NameTable];
+
+    /// <summary>Whether a text can be a type URL at all: the prefix and a message's full name. Which messages are served is another question.</summary>
+    public static bool IsTypeUrl(string type)
+    {
+        if (type.Length <= Prefix.Length || type.Length > 300 || !type.StartsWith(Prefix, StringComparison.Ordinal))
+            return false;
+        foreach (var c in type.AsSpan(Prefix.Length))
+        {
+            if (!char.IsAsciiLetterOrDigit(c) && c is not ('.' or '_'))
+                return false;
+        }
+        return true;
+    }
 
     /// <summary>The field that names a resource of that type.</summary>
     public static string NameField(string type) => type == Endpoint ? "cluster_name" : "name";

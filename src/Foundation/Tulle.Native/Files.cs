@@ -1,0 +1,35 @@
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+
+namespace Tulle.Native;
+
+/// <summary>What .NET's files do not tell or do.</summary>
+public static partial class Files
+{
+    private const int AtFdCwd = -100, AtSymlinkNoFollow = 0x100, StatxType = 1, TypeMask = 0xF000, TypeSocket = 0xC000;
+
+    /// <summary>struct statx is 256 bytes; stx_mode is a 16-bit field at offset 28 (linux/stat.h).</summary>
+    private const int StatxBytes = 256, ModeOffset = 28;
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int statx(int folder, string path, int flags, uint mask, Span<byte> result);
+
+    [LibraryImport("libc")]
+    private static partial uint umask(uint mask);
+
+    [LibraryImport("libc")]
+    private static partial uint geteuid();
+
+    /// <summary>The user that this process acts as.</summary>
+    public static int EffectiveUser { get; } = (int)geteuid();
+
+    /// <summary>Whether a unix socket is at a path (a link is not followed).</summary>
+    public static bool IsSocket(string path)
+    {
+        Span<byte> result = stackalloc byte[StatxBytes];
+        return statx(AtFdCwd, path, AtSymlinkNoFollow, StatxType, result) == 0 && (BinaryPrimitives.ReadUInt16LittleEndian(result[ModeOffset..]) & TypeMask) == TypeSocket;
+    }
+
+    /// <summary>Files and sockets that this process makes from now on are its owner's alone.</summary>
+    public static void KeepNewFilesPrivate() => _ = umask(0x3F);
+}
