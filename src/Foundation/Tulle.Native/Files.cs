@@ -9,7 +9,7 @@ public static partial class Files
     private const int AtFdCwd = -100, AtSymlinkNoFollow = 0x100, StatxType = 1, TypeMask = 0xF000, TypeSocket = 0xC000;
 
     /// <summary>struct statx is 256 bytes; stx_mode is a 16-bit field at offset 28 (linux/stat.h).</summary>
-    private const int StatxBytes = 256, ModeOffset = 28;
+    private const int StatxBytes = 256, ModeOffset = 28, InodeOffset = 32, StatxInode = 0x100;
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int statx(int folder, string path, int flags, uint mask, Span<byte> result);
@@ -28,6 +28,13 @@ public static partial class Files
     {
         Span<byte> result = stackalloc byte[StatxBytes];
         return statx(AtFdCwd, path, AtSymlinkNoFollow, StatxType, result) == 0 && (BinaryPrimitives.ReadUInt16LittleEndian(result[ModeOffset..]) & TypeMask) == TypeSocket;
+    }
+
+    /// <summary>Number of a file, or of the namespace that a file stands for (/run/netns/NAME); 0 when it cannot be asked.</summary>
+    public static ulong InodeOf(string path)
+    {
+        Span<byte> result = stackalloc byte[StatxBytes];
+        return statx(AtFdCwd, path, 0, StatxInode, result) == 0 ? BinaryPrimitives.ReadUInt64LittleEndian(result[InodeOffset..]) : 0;
     }
 
     /// <summary>Files and sockets that this process makes from now on are its owner's alone.</summary>

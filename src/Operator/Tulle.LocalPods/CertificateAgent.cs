@@ -7,17 +7,20 @@ using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
 using Tulle.Base.Documents;
 using Tulle.Xds;
 
 namespace Tulle.LocalPods;
 
 /// <summary>
-/// The node agent for certificates: makes a key per workload identity, has it signed by the control plane, and hands both to proxies over SDS on a unix
-/// socket. Keys never touch a disk. Certificates are renewed at half of their life.
+/// The node agent for certificates: makes a key per workload identity, has it signed by the control plane, and hands both to proxies over SDS. Each pod has a
+/// socket of its own; whose keys are served there follows from the socket, and who may open it from the kernel: user and network namespace of the caller.
+/// Keys never touch a disk. Certificates are renewed at half of their life.
 /// </summary>
 public sealed class CertificateAgent : IAsyncDisposable
 {
@@ -28,62 +31,62 @@ public sealed class CertificateAgent : IAsyncDisposable
         public DateTimeOffset RenewAt;
     }
 
-    private sealed class Stream(bool isDelta, System.Threading.Channels.Channel<byte[]> outgoing)
+    private sealed class Stream(bool isDelta, string identity, System.Threading.Channels.Channel<byte[]> outgoing)
     {
         public readonly XdsServerState State = new(isDelta);
+        public readonly string Identity = identity;
         public readonly System.Threading.Channels.Channel<byte[]> Outgoing = outgoing;
     }
 
-    private readonly string _socket;
+    /// <summary>Seconds that the control plane may take to sign. Source: Istio's agent gives its CA client 10 s a try.</summary>
+    private const int SignSecondsMax = 10;
+
     private readonly HttpClient _authority;
     private readonly ConcurrentDictionary<string, Identity> _identities = new(StringComparer.Ordinal);
-    private readonly ConcurrentDictionary<string, string> _byNode = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<Stream, bool> _streams = new();
     private readonly CancellationTokenSource _stop = new();
+    private readonly PodSockets _sockets = new();
     private WebApplication? _app;
 
-    public CertificateAgent(string socket, string controlSocket)
+    /// <param name="authoritySocket">The control plane's socket for certificates (--ca-socket).</param>
+    public CertificateAgent(string authoritySocket)
     {
-        _socket = socket;
         _authority = new HttpClient(new SocketsHttpHandler
         {
             ConnectCallback = async (_, stop) =>
             {
                 var connection = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-                await connection.ConnectAsync(new UnixDomainSocketEndPoint(controlSocket), stop);
+                await connection.ConnectAsync(new UnixDomainSocketEndPoint(authoritySocket), stop);
                 return new NetworkStream(connection, ownsSocket: true);
             },
         })
         {
             DefaultRequestVersion = HttpVersion.Version20,
             DefaultVersionPolicy = HttpVersionPolicy.RequestVersionExact,
+            Timeout = TimeSpan.FromSeconds(SignSecondsMax),
         };
     }
 
     public async Task StartAsync()
     {
-        File.Delete(_socket);
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.Services.AddSingleton<IConnectionListenerFactory>(_sockets);
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
             kestrel.Limits.MaxRequestBodySize = null;
             kestrel.Limits.MinRequestBodyDataRate = null;
             kestrel.Limits.MinResponseDataRate = null;
-            kestrel.ListenUnixSocket(_socket, listen => listen.Protocols = HttpProtocols.Http2);
+            kestrel.Listen(PodSockets.EndPoint, listen => listen.Protocols = HttpProtocols.Http2);
         });
         _app = builder.Build();
         _app.Run(HandleAsync);
         await _app.StartAsync();
-        // Only the proxies' user (and root) may ask for keys.
-        File.SetUnixFileMode(_socket, UnixFileMode.UserRead | UnixFileMode.UserWrite);
-        _ = Native.Libc.ChangeOwner(_socket, 1337, 1337);
         _ = Task.Run(RenewAsync);
     }
 
-    /// <summary>Makes sure that an identity has a certificate, and that a node's requests are answered with it.</summary>
-    public async Task PrepareAsync(string nodeId, string identity)
+    /// <summary>Makes sure that an identity has a certificate.</summary>
+    public async Task PrepareAsync(string identity)
     {
-        _byNode[nodeId] = identity;
         if (_identities.ContainsKey(identity))
             return;
         var entry = new Identity { Name = identity };
@@ -91,7 +94,10 @@ public sealed class CertificateAgent : IAsyncDisposable
         _identities[identity] = entry;
     }
 
-    public void Forget(string nodeId) => _byNode.TryRemove(nodeId, out _);
+    /// <summary>Serves an identity's keys at a path, to one user in one network namespace only.</summary>
+    public void Open(string path, string identity, ulong networkNamespace, int user) => _sockets.Open(new PodSocket(path, identity, networkNamespace, user));
+
+    public void Close(string path) => _sockets.Close(path);
 
     private async Task IssueAsync(Identity identity)
     {
@@ -161,8 +167,9 @@ public sealed class CertificateAgent : IAsyncDisposable
                     await IssueAsync(identity);
                     PushAll();
                 }
-                catch (Exception error) when (error is HttpRequestException or CommandException or SocketException)
+                catch (Exception error)
                 {
+                    // Whatever it was: a renewal that is given up ends the mesh's mTLS a day later.
                     Console.Error.WriteLine($"certificate of {identity.Name} cannot be renewed yet: {error.Message}; trying again");
                 }
             }
@@ -185,7 +192,12 @@ public sealed class CertificateAgent : IAsyncDisposable
             context.Response.Headers["grpc-status"] = "12";
             return;
         }
-        var stream = new Stream(isDelta, System.Threading.Channels.Channel.CreateBounded<byte[]>(64));
+        if (context.Features.Get<PodSocket>() is not { } socket)
+        {
+            context.Response.Headers["grpc-status"] = "16";
+            return;
+        }
+        var stream = new Stream(isDelta, socket.Identity, System.Threading.Channels.Channel.CreateBounded<byte[]>(64));
         _streams[stream] = true;
         await context.Response.StartAsync();
         var writing = WriteAsync(context, stream);
@@ -203,19 +215,22 @@ public sealed class CertificateAgent : IAsyncDisposable
                 length = Consume(stream, buffer, length + count);
             }
         }
-        catch (Exception error) when (error is IOException or OperationCanceledException or ProtoException)
+        catch (Exception error) when (error is IOException or OperationCanceledException or ProtoException or XdsRefusedException)
         {
             // The proxy ended or spoke nonsense; it will come back.
         }
-        _streams.TryRemove(stream, out _);
-        stream.Outgoing.Writer.TryComplete();
+        finally
+        {
+            _streams.TryRemove(stream, out _);
+            stream.Outgoing.Writer.TryComplete();
+        }
         await writing;
     }
 
     private int Consume(Stream stream, byte[] buffer, int length)
     {
         ReadOnlySpan<byte> rest = buffer.AsSpan(0, length);
-        while (GrpcFraming.TryTake(ref rest, out var message))
+        while (GrpcFraming.TryTake(ref rest, out var message, GrpcFraming.RequestBytesMax))
         {
             lock (stream)
                 stream.State.OnRequest(message);
@@ -229,11 +244,12 @@ public sealed class CertificateAgent : IAsyncDisposable
     {
         lock (stream)
         {
-            var node = stream.State.Node?["id"]?.AsText ?? "";
-            if (!_byNode.TryGetValue(node, out var name) || !_identities.TryGetValue(name, out var identity) || !stream.State.Wants(XdsTypes.Secret))
+            if (!_identities.TryGetValue(stream.Identity, out var identity) || !stream.State.Wants(XdsTypes.Secret))
                 return;
-            if (stream.State.Push(XdsTypes.Secret, identity.Secrets, identity.RenewAt.ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture)) is { } response)
-                stream.Outgoing.Writer.TryWrite(GrpcFraming.Frame(response));
+            var version = identity.RenewAt.ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture);
+            // A reader so slow that nothing more fits comes back to a new stream, and is given everything there.
+            if (stream.State.Push(XdsTypes.Secret, identity.Secrets, version) is { } response && !stream.Outgoing.Writer.TryWrite(GrpcFraming.Frame(response)))
+                stream.Outgoing.Writer.TryComplete();
         }
     }
 
@@ -263,6 +279,7 @@ public sealed class CertificateAgent : IAsyncDisposable
             await _app.StopAsync(new CancellationTokenSource(500).Token);
             await _app.DisposeAsync();
         }
+        _sockets.Dispose();
         _authority.Dispose();
         _stop.Dispose();
     }

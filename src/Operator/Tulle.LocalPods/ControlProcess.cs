@@ -26,8 +26,9 @@ internal sealed class ControlProcess(string folder, MeshPaths paths, Spawner spa
     public async Task StartAsync()
     {
         File.Delete(paths.XdsSocket);
+        File.Delete(paths.CaSocket);
         _process = await spawner.StartAsync(Log,
-            [paths.ControlProgram, "--files", folder, "--files", paths.PodsFolder, "--xds", $"unix:{paths.XdsSocket}", "--ca", Path.Combine(paths.StateFolder, "ca"), "--access-log", "/dev/stdout", "--access-log-identities"],
+            [paths.ControlProgram, "--files", folder, "--files", paths.PodsFolder, "--xds", $"unix:{paths.XdsSocket}", "--ca-socket", $"unix:{paths.CaSocket}", "--ca", Path.Combine(paths.StateFolder, "ca"), "--access-log", "/dev/stdout", "--access-log-identities"],
             folder: Environment.CurrentDirectory);
         var deadline = Environment.TickCount64 + StartMs;
         while (!await AcceptsAsync(paths.XdsSocket))

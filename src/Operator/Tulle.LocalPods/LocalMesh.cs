@@ -47,7 +47,7 @@ public sealed class LocalMesh : IAsyncDisposable
         _paths = paths;
         _say = say;
         _source = new MeshFolder(_folder);
-        _agent = new CertificateAgent(paths.SdsSocket, paths.XdsSocket);
+        _agent = new CertificateAgent(paths.CaSocket);
         _control = new ControlProcess(_folder, paths, _spawner, say);
         _published = new PublishedPorts(() => Pods, say);
     }

@@ -28,6 +28,9 @@ public sealed class LocalPod
 
     public required string NetworkNamespace { get; init; }
 
+    /// <summary>Number of its network namespace: by it the kernel's word on a caller tells which pod calls.</summary>
+    public ulong NetworkNamespaceId { get; set; }
+
     public required InjectedPod Injected { get; init; }
 
     public required string Folder { get; init; }
@@ -56,7 +59,8 @@ public sealed class LocalPod
         ("apiVersion", "v1"), ("kind", "Pod"),
         ("metadata", Node.Map(("name", Name), ("namespace", Namespace),
             ("labels", Node.Map(Injected.Labels.Select(l => new KeyValuePair<string, Node>(l.Key, l.Value)).ToList())),
-            ("annotations", Injected.IsGateway ? Node.Map(("inject.istio.io/templates", "gateway")) : null),
+            ("annotations", Node.Map(("inject.istio.io/templates", Injected.IsGateway ? "gateway" : null),
+                ("tulle.dev/network-namespace", NetworkNamespaceId > 0 ? NetworkNamespaceId.ToString(System.Globalization.CultureInfo.InvariantCulture) : null))),
             ("ownerReferences", Node.List(Node.Map(("kind", "Deployment"), ("name", OwnerName)))))),
         ("spec", Injected.Spec.With("serviceAccountName", ServiceAccount)),
         ("status", Node.Map(("phase", "Running"), ("podIP", Address), ("conditions", Node.List(Node.Map(("type", "Ready"), ("status", isReady ? "True" : "False")))))));

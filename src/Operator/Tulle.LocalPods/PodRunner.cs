@@ -10,7 +10,8 @@ public sealed record MeshPaths(string ProxyProgram, string TulleProgram, string 
 {
     public string XdsSocket => Path.Combine(StateFolder, "xds.sock");
 
-    public string SdsSocket => Path.Combine(StateFolder, "sds.sock");
+    /// <summary>Where the control plane signs certificates, for the node agent alone.</summary>
+    public string CaSocket => Path.Combine(StateFolder, "ca.sock");
 
     public string PodsFolder => Path.Combine(StateFolder, "pods");
 }
@@ -45,8 +46,9 @@ internal sealed class PodRunner(LocalPod pod, int index, MeshPaths paths, PodNet
             Pod.Phase = PodPhase.Starting;
             WaitFor("its network and its certificate");
             Directory.CreateDirectory(Pod.Folder);
-            var prepared = Pod.Injected.HasProxy ? agent.PrepareAsync(NodeId, Pod.Identity) : Task.CompletedTask;
+            var prepared = Pod.Injected.HasProxy ? agent.PrepareAsync(Pod.Identity) : Task.CompletedTask;
             await network.AddAsync(Pod.NetworkNamespace, index, Pod.Address, Pod.Namespace);
+            Pod.NetworkNamespaceId = Files.InodeOf(Path.Combine("/run/netns", Pod.NetworkNamespace));
             // The control plane must know the pod before its proxy asks: its own services make its inbound side.
             WriteManifest(ready: false);
             if (Pod.Injected.InitFlags.Count > 0)
@@ -56,6 +58,7 @@ internal sealed class PodRunner(LocalPod pod, int index, MeshPaths paths, PodNet
             if (Pod.Injected.HasProxy)
             {
                 WaitFor($"its proxy, {s_proxyProbe}; the log is {Path.Combine(Pod.Folder, "proxy.log")}");
+                agent.Open(SdsSocket, Pod.Identity, Pod.NetworkNamespaceId, ProxyUser);
                 await StartProxyAsync();
                 await WaitForProxyAsync();
             }
@@ -77,7 +80,11 @@ internal sealed class PodRunner(LocalPod pod, int index, MeshPaths paths, PodNet
         }
     }
 
-    private string NodeId => $"{(Pod.Injected.IsGateway ? "router" : "sidecar")}~{Pod.Address}~{Pod.Name}.{Pod.Namespace}~{Pod.Namespace}.svc.cluster.local";
+    /// <summary>Beside the pods' folders, whose names are as long as those of their pods: a socket's path has 107 bytes.</summary>
+    private string SdsSocket => Path.Combine(paths.StateFolder, $"sds-{index}.sock");
+
+    /// <summary>Without root there is one user only; the network namespace tells pods apart.</summary>
+    private static int ProxyUser => RootlessMode.IsOn ? 0 : 1337;
 
     private IEnumerable<Node> Containers => (Pod.Injected.Spec["containers"]?.Items ?? []).Where(c => c["command"] is not null);
 
@@ -103,7 +110,7 @@ internal sealed class PodRunner(LocalPod pod, int index, MeshPaths paths, PodNet
     private async Task StartProxyAsync()
     {
         var bootstrap = Path.Combine(Pod.Folder, "bootstrap.json");
-        await File.WriteAllTextAsync(bootstrap, NodeJson.Write(BootstrapWriter.Make(Pod, paths.XdsSocket, paths.SdsSocket), indented: true));
+        await File.WriteAllTextAsync(bootstrap, NodeJson.Write(BootstrapWriter.Make(Pod, paths.XdsSocket, SdsSocket), indented: true));
         var command = new List<string> { paths.ProxyProgram, "-c", bootstrap, "--concurrency", "1", "-l", "warning", "--file-flush-interval-msec", "200", "--drain-time-s", "5" };
         if (RootlessMode.IsOn)
             command.AddRange(["--upstream-mark", ProxyMark.ToString(System.Globalization.CultureInfo.InvariantCulture)]);
@@ -113,7 +120,7 @@ internal sealed class PodRunner(LocalPod pod, int index, MeshPaths paths, PodNet
         await File.WriteAllTextAsync(log, "");
         _ = Libc.ChangeOwner(log, 1337, 1337);
         _ = Libc.ChangeOwner(Pod.Folder, 1337, 1337);
-        Pod.Proxy = await spawner.StartAsync(log, command, Pod.NetworkNamespace, user: RootlessMode.IsOn ? 0 : 1337, folder: Pod.Folder);
+        Pod.Proxy = await spawner.StartAsync(log, command, Pod.NetworkNamespace, user: ProxyUser, folder: Pod.Folder);
     }
 
     /// <summary>Mark of the proxy's own connections where it cannot have a user of its own.</summary>
@@ -314,7 +321,7 @@ internal sealed class PodRunner(LocalPod pod, int index, MeshPaths paths, PodNet
         }
         _dialer[0]?.Dispose();
         await PodNetwork.RemoveAsync(Pod.NetworkNamespace);
-        agent.Forget(NodeId);
+        agent.Close(SdsSocket);
     }
 
     private static async Task WaitForAsync(Func<bool> done, int limitMs)
