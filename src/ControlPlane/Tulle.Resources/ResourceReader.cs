@@ -125,8 +125,8 @@ public sealed class ResourceReader(ResourceSet target, Diagnostics diagnostics, 
         var version = top.Required("apiVersion");
         var metadata = new FieldReader(top.Raw("metadata"), mine, kind, "metadata");
         var name = metadata.Text("name") ?? metadata.Text("generateName") ?? "";
-        if (name.Length == 0)
-            metadata.Fail("name", "is required");
+        if (name.Length == 0 && !mine.HasErrors)
+            mine.Error(top.Has("metadata") ? metadata.Node.Position : document.Position, kind, "metadata.name", "is required");
         var space = metadata.Text("namespace") is { Length: > 0 } given ? given : "default";
         return mine.HasErrors ? null : $"{version.Split('/')[0]}|{kind}|{(IsClusterWide(kind) ? "" : space)}|{name}";
     }
