@@ -64,6 +64,13 @@ public sealed class SimulatedKernel(ulong seed, int windowBytes = 700, bool isCa
         return (near, far);
     }
 
+    /// <summary>Two ends of one connection as descriptors, for a test that runs both.</summary>
+    public (int Near, int Far) OpenPair()
+    {
+        var (near, far) = Pair();
+        return (Add(near), Add(far));
+    }
+
     private int Add(SimulatedSocket socket)
     {
         var free = _sockets.IndexOf(null);
@@ -184,6 +191,13 @@ public sealed class SimulatedKernel(ulong seed, int windowBytes = 700, bool isCa
         MayThrow("shutdown");
         if (how != Libc.SHUT_RD)
             Find(fd)?.ShutdownWrite();
+        return 0;
+    }
+
+    public override int ResetOnClose(int fd)
+    {
+        if (Find(fd) is { } socket)
+            socket.ResetsOnClose = true;
         return 0;
     }
 

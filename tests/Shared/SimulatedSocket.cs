@@ -10,6 +10,8 @@ public sealed class SimulatedSocket(int windowBytes)
     private int _wayLength, _arrived, _error;
     private bool _finOnWay, _wasFull;
 
+    internal bool ResetsOnClose { get; set; }
+
     internal bool IsListener { get; init; }
 
     internal ulong Key { get; set; }
@@ -96,7 +98,7 @@ public sealed class SimulatedSocket(int windowBytes)
         if (Peer is not { } peer)
             return;
         // Unread bytes make a close a reset, as in Linux.
-        if (_wayLength > 0)
+        if (_wayLength > 0 || ResetsOnClose)
             peer.Fail(Errno.ECONNRESET);
         else
             peer._finOnWay = true;

@@ -47,20 +47,23 @@ public abstract class Kernel
 
     public abstract int Close(int fd);
 
+    /// <summary>Makes the next close send a reset.</summary>
+    public abstract int ResetOnClose(int fd);
+
     public abstract Address LocalAddress(int fd);
 }
 
 /// <summary>Linux through Tulle.Native.</summary>
 public sealed class LinuxKernel : Kernel
 {
-    private static readonly long WallBase = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() * 1000;
-    private static readonly long StartTicks = Stopwatch.GetTimestamp();
+    private static readonly CorrectedClock s_wall = new(
+        static () => Stopwatch.GetTimestamp() / (Stopwatch.Frequency / 1_000_000), static () => (DateTime.UtcNow.Ticks - DateTime.UnixEpoch.Ticks) / 10);
 
     private readonly Libc.EpollEvent[] _raw = new Libc.EpollEvent[256];
 
     public override long NowMs => Environment.TickCount64;
 
-    public override long WallMicros => WallBase + (Stopwatch.GetTimestamp() - StartTicks) / (Stopwatch.Frequency / 1_000_000);
+    public override long WallMicros => s_wall.Micros;
 
     public override int PollerCreate() => Libc.EpollCreate();
 
@@ -107,8 +110,12 @@ public sealed class LinuxKernel : Kernel
             return fd;
         if (remote.IsIp)
             _ = Libc.SetNoDelay(fd);
-        if (mark != 0)
-            _ = Libc.SetMark(fd, mark);
+        // Without its mark an intercepted connection would come back to this proxy for ever.
+        if (mark != 0 && Libc.SetMark(fd, mark) is < 0 and var refused)
+        {
+            _ = Libc.Close(fd);
+            return refused;
+        }
         if (source is { } from)
         {
             if (from.Port == 0)
@@ -121,7 +128,8 @@ public sealed class LinuxKernel : Kernel
             }
         }
         var result = Libc.Connect(fd, remote);
-        if (result >= 0 || result is -Errno.EINPROGRESS or -Errno.EAGAIN)
+        // EAGAIN is what a Unix socket with a full backlog says: nothing is under way then (connect(2)). EINTR goes on like EINPROGRESS.
+        if (result >= 0 || result is -Errno.EINPROGRESS or -Errno.EINTR)
             return fd;
         _ = Libc.Close(fd);
         return result;
@@ -132,6 +140,8 @@ public sealed class LinuxKernel : Kernel
     public override int Shutdown(int fd, int how) => Libc.Shutdown(fd, how);
 
     public override int Close(int fd) => Libc.Close(fd);
+
+    public override int ResetOnClose(int fd) => Libc.SetResetOnClose(fd);
 
     public override Address LocalAddress(int fd) => Libc.LocalAddress(fd);
 }

@@ -113,17 +113,14 @@ public sealed class SslSession : IDisposable
 
     public int DrainPending => (int)OpenSsl.BIO_ctrl_pending(_out);
 
-    /// <summary>Takes back bytes that were fed and not used by the handshake: they belong to the record layer. libssl reads no further than the record it needs.</summary>
-    public int TakeUnread(Span<byte> target)
-    {
-        if (OpenSsl.BIO_ctrl_pending(_in) == 0)
-            return 0;
-        return Math.Max(0, OpenSsl.BIO_read(_in, target, target.Length));
-    }
+    /// <summary>Decrypted bytes that libssl still holds.</summary>
+    public int Pending => _ssl == 0 ? 0 : OpenSsl.SSL_pending(_ssl);
 
     /// <summary>Decrypts: &gt; 0 bytes, 0 at close_notify, −EAGAIN when more input is needed, another negative number on an error.</summary>
     public int Read(Span<byte> target)
     {
+        // SSL_get_error looks into this thread's error queue, and SSL_read does not clear it: what another connection left there would end this one.
+        OpenSsl.ERR_clear_error();
         s_current = this;
         var result = OpenSsl.SSL_read(_ssl, target, target.Length);
         s_current = null;
@@ -144,6 +141,7 @@ public sealed class SslSession : IDisposable
 
     public int Write(ReadOnlySpan<byte> plaintext)
     {
+        OpenSsl.ERR_clear_error();
         var result = OpenSsl.SSL_write(_ssl, plaintext, plaintext.Length);
         if (result > 0)
             return result;

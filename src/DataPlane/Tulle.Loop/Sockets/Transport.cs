@@ -1,3 +1,4 @@
+using Tulle.Base;
 using Tulle.Native;
 
 namespace Tulle.Loop;
@@ -14,6 +15,9 @@ public abstract class Transport(LoopSocket socket)
 
     /// <summary>Facts of the TLS session; null on a plain connection.</summary>
     public TlsPeer? Peer { get; protected set; }
+
+    /// <summary>Whether more may come from the peer, and if not, whether what came is complete. Set by <see cref="Read"/>.</summary>
+    public StreamEnd End { get; protected set; }
 
     /// <summary>Something may be read without waiting.</summary>
     public virtual bool CanRead => _earlyEnd > _earlyStart || Socket.IsReadable;
@@ -57,8 +61,9 @@ public abstract class Transport(LoopSocket socket)
     /// <summary>Sends what is unsent; 0 when all is with the kernel.</summary>
     public virtual int Flush() => 0;
 
-    /// <summary>Ends the sending direction; the other one stays open.</summary>
-    public virtual int ShutdownWrite() => Loop.Kernel.Shutdown(Socket.Fd, Libc.SHUT_WR);
+    /// <summary>Ends the sending direction; the other one stays open. Called again while <see cref="HasUnsent"/> it goes on where it was.</summary>
+    /// <param name="isComplete">False when what was sent ends because its source was cut off: an encrypted stream then ends without close_notify.</param>
+    public virtual int ShutdownWrite(bool isComplete = true) => Loop.Kernel.Shutdown(Socket.Fd, Libc.SHUT_WR);
 
     /// <summary>Ends both directions and gives every buffer back.</summary>
     public virtual void Close()
@@ -68,10 +73,10 @@ public abstract class Transport(LoopSocket socket)
     }
 
     /// <summary>Closes with RST: the peer must not take what came so far for complete.</summary>
-    public void Abort()
+    public virtual void Abort()
     {
         if (Socket.IsOpen)
-            _ = Libc.SetResetOnClose(Socket.Fd);
+            _ = Loop.Kernel.ResetOnClose(Socket.Fd);
         Close();
     }
 }
@@ -79,7 +84,13 @@ public abstract class Transport(LoopSocket socket)
 /// <summary>A plain TCP or Unix stream.</summary>
 public sealed class PlainTransport(LoopSocket socket) : Transport(socket)
 {
-    public override int Read(Span<byte> target) => ReadRaw(target);
+    public override int Read(Span<byte> target)
+    {
+        var count = ReadRaw(target);
+        if (count <= 0 && count != -Errno.EAGAIN && End == StreamEnd.Open)
+            End = count == 0 ? StreamEnd.Ended : StreamEnd.Failed;
+        return count;
+    }
 
     public override int Write(ReadOnlySpan<byte> source) => Socket.Write(source);
 }

@@ -7,18 +7,31 @@ namespace Tulle.Loop;
 
 public enum RecordContent : byte
 {
+    /// <summary>The connection is over: <see cref="RecordLayer.Alert"/> and <see cref="RecordLayer.Error"/> say why.</summary>
     Invalid,
     ApplicationData,
     Handshake,
     CloseNotify,
+
+    /// <summary>A warning that changes nothing (user_canceled).</summary>
     Ignored,
 }
 
 /// <summary>
 /// TLS 1.3 records (RFC 8446 section 5) with our own keys. The whole state is two secrets and two counters: it can be handed to another process.
+/// The receiving counter is raised by a record that opened and by nothing else.
 /// </summary>
 public sealed class RecordLayer : IDisposable
 {
+    /// <summary>opaque_type(1), legacy_record_version(2), length(2).</summary>
+    public const int HeaderBytes = 5;
+
+    /// <summary>Content of one record; more is record_overflow (section 5.1).</summary>
+    public const int ContentBytesMax = 1 << 14;
+
+    /// <summary>What may follow a header: content, its type, padding and tag (section 5.2).</summary>
+    public const int BodyBytesMax = ContentBytesMax + 256;
+
     /// <summary>Records under one key before we ask for a new one: half of the 2^24.5 that section 5.5 allows for AES-GCM.</summary>
     private const ulong RecordsPerKeyMax = 1ul << 23;
 
@@ -29,7 +42,6 @@ public sealed class RecordLayer : IDisposable
     private byte[] _readSecret, _writeSecret;
     private AeadCipher _reader, _writer;
     private ulong _readSequence, _writeSequence;
-    private byte[] _lastRecord = [];
 
     private RecordLayer(AeadKind kind, HashAlgorithmName hash, byte[] readSecret, byte[] writeSecret, ulong writeSequence)
     {
@@ -42,15 +54,16 @@ public sealed class RecordLayer : IDisposable
         _writer = MakeCipher(writeSecret, _writeIv, encrypt: true);
     }
 
+    /// <summary>Why the last <see cref="Open"/> answered <see cref="RecordContent.Invalid"/>.</summary>
     public string Error { get; private set; } = "";
+
+    /// <summary>What the peer is to be told of it; null when it was the peer that gave up.</summary>
+    public TlsAlert? Alert { get; private set; }
 
     /// <summary>So many records were sent under this key that a new one is due.</summary>
     public bool WantsKeyUpdate => _writeSequence >= RecordsPerKeyMax;
 
-    /// <summary>The last handshake record as it came, for libssl to take a ticket from.</summary>
-    public ReadOnlySpan<byte> LastRecordCopy => _lastRecord;
-
-    /// <summary>Null when the suite is unknown.</summary>
+    /// <summary>Null when the suite is unknown. The secrets belong to the record layer from then on: it wipes them.</summary>
     public static RecordLayer? Create(int cipherSuite, byte[] readSecret, byte[] writeSecret, ulong writeSequence)
     {
         var kind = cipherSuite switch { 0x1301 => AeadKind.Aes128Gcm, 0x1302 => AeadKind.Aes256Gcm, 0x1303 => AeadKind.ChaCha20Poly1305, _ => (AeadKind?)null };
@@ -63,7 +76,39 @@ public sealed class RecordLayer : IDisposable
     {
         Span<byte> key = stackalloc byte[AeadCipher.KeyBytes(_kind)];
         RecordKeys.Derive(_hash, secret, key, iv);
-        return new AeadCipher(_kind, key, encrypt);
+        var cipher = new AeadCipher(_kind, key, encrypt);
+        CryptographicOperations.ZeroMemory(key);
+        return cipher;
+    }
+
+    /// <summary>The length of the body that follows a header.</summary>
+    public static int BodyLength(ReadOnlySpan<byte> header) => BinaryPrimitives.ReadUInt16BigEndian(header[3..]);
+
+    /// <summary>
+    /// Looks at the first five bytes, before anybody waits for the rest: behind the Finished every record is of type 23 (section 5; a change_cipher_spec
+    /// too is unexpected by then), and none is longer than allowed.
+    /// </summary>
+    public bool CheckHeader(ReadOnlySpan<byte> header)
+    {
+        if (header[0] != 23)
+            return Fail(TlsAlert.UnexpectedMessage, $"the peer sent a record of type {header[0]} without encryption");
+        var length = BodyLength(header);
+        if (length > BodyBytesMax)
+            return Fail(TlsAlert.RecordOverflow, $"the peer sent a record of {length} bytes; {BodyBytesMax} are the limit");
+        return length > AeadCipher.TagBytes || Fail(TlsAlert.BadRecordMac, $"the peer sent a record of {length} bytes, too short for a tag");
+    }
+
+    private bool Fail(TlsAlert? alert, string error)
+    {
+        Alert = alert;
+        Error = error;
+        return false;
+    }
+
+    private RecordContent Invalid(TlsAlert? alert, string error)
+    {
+        Fail(alert, error);
+        return RecordContent.Invalid;
     }
 
     /// <summary>Seals one record of content and its type into the target; bytes written, or −1.</summary>
@@ -71,7 +116,7 @@ public sealed class RecordLayer : IDisposable
     {
         // TLSCiphertext: opaque_type = 23, legacy_record_version = 0x0303, length, encrypted_record (content, type, tag)
         var length = content.Length + 1 + AeadCipher.TagBytes;
-        if (target.Length < length + 5)
+        if (target.Length < length + HeaderBytes)
             return -1;
         target[0] = 23;
         target[1] = 3;
@@ -79,59 +124,65 @@ public sealed class RecordLayer : IDisposable
         BinaryPrimitives.WriteUInt16BigEndian(target[3..], (ushort)length);
         Span<byte> nonce = stackalloc byte[12];
         RecordKeys.Nonce(_writeIv, _writeSequence++, nonce);
-        return _writer.Seal(nonce, target[..5], content, type, target[5..]) ? length + 5 : -1;
+        return _writer.Seal(nonce, target[..HeaderBytes], content, type, target[HeaderBytes..]) ? length + HeaderBytes : -1;
+    }
+
+    /// <summary>An alert as a record: warning level for close_notify, fatal for the rest.</summary>
+    public int SealAlert(TlsAlert alert, Span<byte> target)
+    {
+        ReadOnlySpan<byte> content = [alert == TlsAlert.CloseNotify ? (byte)1 : (byte)2, (byte)alert];
+        return Seal(content, 21, target);
     }
 
     /// <summary>Opens one whole record in place.</summary>
     public RecordContent Open(Span<byte> record, out ReadOnlySpan<byte> content)
     {
         content = default;
-        // A change_cipher_spec of one byte 1 is legal noise for middleboxes (section 5).
-        if (record[0] == 20 && record.Length == 6 && record[5] == 1)
-            return RecordContent.Ignored;
-        if (record[0] != 23)
-        {
-            Error = $"the peer sent a record of type {record[0]} without encryption";
+        if (!CheckHeader(record))
             return RecordContent.Invalid;
-        }
         Span<byte> nonce = stackalloc byte[12];
-        RecordKeys.Nonce(_readIv, _readSequence++, nonce);
-        var body = record[5..];
-        // libssl takes tickets from the record as it was: keep it, small ones only, and only until the first data came.
-        var copy = body.Length < 2048 && _readSequence <= 4 ? record.ToArray() : null;
-        if (body.Length < AeadCipher.TagBytes + 1 || !_reader.Open(nonce, record[..5], body, body))
-        {
-            Error = "a record did not decrypt: it was changed on the way or the keys differ";
-            return RecordContent.Invalid;
-        }
+        RecordKeys.Nonce(_readIv, _readSequence, nonce);
+        var body = record[HeaderBytes..];
+        if (!_reader.Open(nonce, record[..HeaderBytes], body, body))
+            return Invalid(TlsAlert.BadRecordMac, "a record did not decrypt: it was changed on the way or the keys differ");
+        _readSequence++;
         var end = body[..^AeadCipher.TagBytes].LastIndexOfAnyExcept((byte)0);
         if (end < 0)
-        {
-            Error = "a record has no content type";
-            return RecordContent.Invalid;
-        }
+            return Invalid(TlsAlert.UnexpectedMessage, "a record has no content type");
+        if (end > ContentBytesMax)
+            return Invalid(TlsAlert.RecordOverflow, $"a record carries {end} bytes; {ContentBytesMax} are the limit");
         content = body[..end];
         switch (body[end])
         {
             case 23:
                 return RecordContent.ApplicationData;
-            case 22:
-                _lastRecord = copy ?? [];
+            case 22 when end > 0:
                 return RecordContent.Handshake;
-            case 21 when content.Length == 2 && content[1] is 0 or 90:
-                return RecordContent.CloseNotify;
-            case 21:
-                Error = content.Length == 2 ? $"the peer sent alert {content[1]}" : "a malformed alert";
-                return RecordContent.Invalid;
+            case 21 when end > 0:
+                return OnAlert(content);
+            case 21 or 22:
+                return Invalid(TlsAlert.UnexpectedMessage, "the peer sent a handshake or alert record without content");
             default:
-                Error = $"unknown content type {body[end]}";
-                return RecordContent.Invalid;
+                return Invalid(TlsAlert.UnexpectedMessage, $"the peer sent content of type {body[end]}");
         }
+    }
+
+    private RecordContent OnAlert(ReadOnlySpan<byte> content)
+    {
+        if (content.Length != 2)
+            return Invalid(TlsAlert.DecodeError, $"the peer sent an alert of {content.Length} bytes");
+        // Section 6: the level means nothing in TLS 1.3; all alerts but these two end the connection.
+        return (TlsAlert)content[1] switch
+        {
+            TlsAlert.CloseNotify => RecordContent.CloseNotify,
+            TlsAlert.UserCanceled => RecordContent.Ignored,
+            _ => Invalid(null, $"the peer sent alert {content[1]}"),
+        };
     }
 
     public void UpdateReadKey()
     {
-        _readSecret = RecordKeys.NextSecret(_hash, _readSecret);
+        Replace(ref _readSecret);
         _reader.Dispose();
         _reader = MakeCipher(_readSecret, _readIv, encrypt: false);
         _readSequence = 0;
@@ -142,16 +193,27 @@ public sealed class RecordLayer : IDisposable
     {
         ReadOnlySpan<byte> message = [24, 0, 0, 1, 0];
         var length = Seal(message, 22, scratch);
-        _writeSecret = RecordKeys.NextSecret(_hash, _writeSecret);
+        Replace(ref _writeSecret);
         _writer.Dispose();
         _writer = MakeCipher(_writeSecret, _writeIv, encrypt: true);
         _writeSequence = 0;
         return length > 0 ? scratch[..length] : default;
     }
 
+    private void Replace(ref byte[] secret)
+    {
+        var next = RecordKeys.NextSecret(_hash, secret);
+        CryptographicOperations.ZeroMemory(secret);
+        secret = next;
+    }
+
     public void Dispose()
     {
         _reader.Dispose();
         _writer.Dispose();
+        CryptographicOperations.ZeroMemory(_readSecret);
+        CryptographicOperations.ZeroMemory(_writeSecret);
+        CryptographicOperations.ZeroMemory(_readIv);
+        CryptographicOperations.ZeroMemory(_writeIv);
     }
 }

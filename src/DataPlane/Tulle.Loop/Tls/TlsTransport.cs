@@ -7,98 +7,145 @@ namespace Tulle.Loop;
 
 /// <summary>
 /// TLS on the loop. libssl does the handshake; after it, TLS 1.3 records are ours (<see cref="RecordLayer"/>), which makes a live connection plain data.
-/// TLS 1.2 stays on libssl's record path.
+/// TLS 1.2 stays on libssl's record path. What came from the socket waits here and is handed on record by record, so that libssl never holds a byte
+/// behind the handshake and nothing has to be taken back from it.
 /// </summary>
-public sealed class TlsTransport : Transport
+public sealed partial class TlsTransport : Transport
 {
-    private const int HeaderBytes = 5;
-    private const int RecordBytesMax = 16384 + 256;
+    private const int HeaderBytes = RecordLayer.HeaderBytes;
     private const int RecordsPerWrite = 4;
 
+    /// <summary>
+    /// Records without content for the caller (empty ones, KeyUpdates, warnings, tickets) in one call; then others have their turn. Also the limit for
+    /// those in a row before the connection is ended. Source: libssl's limit for empty records, BoringSSL's for empty records and for KeyUpdates.
+    /// </summary>
+    private const int BarrenRecordsMax = 32;
+
+    /// <summary>Unsent ciphertext at the most: one <see cref="Write"/> that the kernel did not take, one KeyUpdate and one alert behind it.</summary>
+    private const int UnsentBytesMax = RecordsPerWrite * (RecordLayer.ContentBytesMax + 22) + 256;
+
+    private readonly SslContext? _context; // Null behind a handshake that was made elsewhere.
+    private readonly byte[]? _alpnWire;
     private readonly SslResumption? _resumption;
     private readonly string _serverName;
     private readonly bool _isServer;
     private readonly string? _localIdentity;
-    private SslSession? _ssl;
+    private SslSession? _ssl; // Made when there is something for it to do: a client that only connected costs none.
     private RecordLayer? _records;
-    private byte[]? _cipherIn; // Rented: received ciphertext that was not used up.
-    private int _cipherInStart, _cipherInEnd;
-    private byte[]? _plain; // Rented: one decrypted record that did not fit the caller's span.
-    private int _plainStart, _plainEnd;
-    private byte[]? _cipherOut; // Rented: ciphertext that the kernel did not take.
-    private int _cipherOutStart, _cipherOutEnd;
-    private bool _closed;
+    private RentedBytes _cipherIn; // Received and not used up.
+    private RentedBytes _plain; // The rest of a decrypted record that did not fit the caller's span.
+    private RentedBytes _cipherOut; // Sealed and not taken by the kernel.
+    private int _readResult; // What Read answers once End is not Open.
+    private int _writeResult; // Negative once nothing can be sent any more.
+    private bool _closeSent;
 
     public TlsTransport(LoopSocket socket, TlsContext context, string serverName, byte[]? alpnWire = null, TlsResumption? resumption = null) : base(socket)
     {
         _serverName = serverName;
+        _context = context.Inner;
+        _alpnWire = alpnWire;
         _isServer = context.Inner.IsServer;
         _localIdentity = context.Identity;
         _resumption = resumption?.Inner;
-        _ssl = new SslSession(context.Inner, _isServer ? null : serverName, alpnWire, _resumption);
     }
 
+    /// <summary>Goes on behind a handshake that was made elsewhere: keys and counters are the whole state.</summary>
+    internal TlsTransport(LoopSocket socket, RecordLayer records, bool isServer, TlsPeer peer) : base(socket)
+    {
+        _serverName = peer.ServerName;
+        _isServer = isServer;
+        _records = records;
+        Peer = peer;
+    }
+
+    /// <summary>Why the handshake or the stream failed, in words for a log.</summary>
     public string Error { get; private set; } = "";
 
-    public override bool HasUnsent => _cipherOutEnd > _cipherOutStart;
+    public override bool HasUnsent => _cipherOut.Length > 0;
 
-    public override bool CanRead => _plainEnd > _plainStart || HasWholeRecord || base.CanRead;
+    public override bool CanRead => _plain.Length > 0 || End != StreamEnd.Open || HasWholeRecord || (_records is null && _ssl is { Pending: > 0 }) || base.CanRead;
 
     private bool HasWholeRecord
     {
         get
         {
-            var available = _cipherInEnd - _cipherInStart;
-            return available >= HeaderBytes
-                && available >= HeaderBytes + BinaryPrimitives.ReadUInt16BigEndian(_cipherIn.AsSpan(_cipherInStart + 3));
+            var available = _cipherIn.Length;
+            return available >= HeaderBytes && available >= HeaderBytes + RecordLayer.BodyLength(_cipherIn.Used);
         }
     }
 
     /// <summary>One step of the handshake: 0 when done, −EAGAIN to be called again when the socket is ready, −EPROTO-like on failure (<see cref="Error"/>).</summary>
     public int Handshake()
     {
-        while (true)
+        if (End != StreamEnd.Open)
+            return _readResult < 0 ? _readResult : -Errno.ECONNRESET;
+        if (HasUnsent && Flush() is < 0 and not -Errno.EAGAIN and var lost)
+            return Fail(lost, Errno.Text(-lost));
+        if (_ssl is null && !_isServer && StepSsl() is var first and not -Errno.EAGAIN)
+            return first;
+        for (var records = 0; records < BarrenRecordsMax; records++)
         {
-            if (HasUnsent && Flush() is < 0 and not -Errno.EAGAIN and var lost)
-                return Fail(lost, Errno.Text(-lost));
-            var status = _ssl!.Handshake();
-            var sentRecords = SendPending();
-            if (status == HandshakeStatus.Done)
-                return Finish(sentRecords);
-            if (status == HandshakeStatus.Failed)
-                return Fail(-Errno.ECONNRESET, _ssl.Error);
-            var count = ReadRaw(Loop.Scratch);
-            if (count == -Errno.EAGAIN)
-                return count;
-            if (count == 0)
-                return Fail(-Errno.ECONNRESET, "the peer closed during the handshake");
-            if (count < 0)
-                return Fail(count, Errno.Text(-count));
-            _ssl.Feed(Loop.Scratch.AsSpan(0, count));
+            while (!HasWholeRecord)
+            {
+                // Not TLS at all: libssl says what it is and answers with an alert.
+                if (_cipherIn.Length >= HeaderBytes && !LooksLikeTls(_cipherIn.Used))
+                    return StepSsl(_cipherIn.Length) is var odd and not -Errno.EAGAIN ? odd : Fail(-Errno.ECONNRESET, "the peer does not speak TLS");
+                var count = Receive(BufferPool.Small);
+                if (count == -Errno.EAGAIN)
+                    return count;
+                if (count == 0)
+                    return Fail(-Errno.ECONNRESET, "the peer closed during the handshake");
+                if (count < 0)
+                    return Fail(count, Errno.Text(-count));
+            }
+            var result = StepSsl(HeaderBytes + RecordLayer.BodyLength(_cipherIn.Used));
+            if (result != -Errno.EAGAIN)
+                return result;
         }
+        Socket.RaiseLater();
+        return -Errno.EAGAIN;
     }
 
-    private int Fail(int result, string error)
+    /// <summary>A record of the handshake as far as its header tells: known type, version 3.x, no longer than TLS 1.2 allows (2^14 + 2048).</summary>
+    private static bool LooksLikeTls(ReadOnlySpan<byte> header) =>
+        header[0] is >= 20 and <= 23 && header[1] == 3 && RecordLayer.BodyLength(header) <= RecordLayer.ContentBytesMax + 2048;
+
+    /// <summary>Hands the first bytes of what was received to libssl, lets it work and sends what it answers.</summary>
+    private int StepSsl(int feedBytes = 0)
     {
-        Error = error;
-        return result;
+        _ssl ??= new SslSession(_context!, _isServer ? null : _serverName, _alpnWire, _resumption);
+        if (feedBytes > 0)
+        {
+            _ssl.Feed(_cipherIn.Used[..feedBytes]);
+            _cipherIn.Consume(Loop.Buffers, feedBytes);
+        }
+        var status = _ssl.Handshake();
+        var sentRecords = SendPending();
+        return status switch
+        {
+            HandshakeStatus.Done => Finish(sentRecords),
+            HandshakeStatus.Failed => Fail(-Errno.ECONNRESET, _ssl.Error),
+            _ => -Errno.EAGAIN,
+        };
     }
 
     /// <summary>Moves libssl's output to the socket; returns how many application-data records (type 23) were in it.</summary>
     private int SendPending()
     {
         var records = 0;
+        var next = 0; // Where the next header is, counted from the start of this piece.
         while (_ssl!.DrainPending > 0)
         {
-            var pending = Math.Min(_ssl.DrainPending, Loop.Scratch.Length);
-            var count = _ssl.Drain(Loop.Scratch.AsSpan(0, pending));
+            var count = _ssl.Drain(Loop.Scratch.AsSpan(0, Math.Min(_ssl.DrainPending, Loop.Scratch.Length)));
             if (count <= 0)
                 break;
-            for (var at = 0; at + HeaderBytes <= count; at += HeaderBytes + BinaryPrimitives.ReadUInt16BigEndian(Loop.Scratch.AsSpan(at + 3)))
+            while (next + HeaderBytes <= count)
             {
-                if (Loop.Scratch[at] == 23)
+                if (Loop.Scratch[next] == 23)
                     records++;
+                next += HeaderBytes + BinaryPrimitives.ReadUInt16BigEndian(Loop.Scratch.AsSpan(next + 3));
             }
+            next = Math.Max(0, next - count);
             SendOrKeep(Loop.Scratch.AsSpan(0, count));
         }
         return records;
@@ -130,9 +177,6 @@ public sealed class TlsTransport : Transport
             _isServer ? (ulong)ticketRecords : 0);
         if (_records is null)
             return Fail(-Errno.ECONNRESET, $"cipher suite 0x{ssl.CipherSuite:x4} is not supported by the record layer");
-        var unread = ssl.TakeUnread(Loop.Scratch);
-        if (unread > 0)
-            KeepCipher(Loop.Scratch.AsSpan(0, unread));
         if (_isServer || _resumption is null)
             DropSsl();
         return 0;
@@ -144,178 +188,30 @@ public sealed class TlsTransport : Transport
         _ssl = null;
     }
 
-    public override int Read(Span<byte> target)
+    /// <summary>The stream is over because of an error, for good: every later read and write answers with it.</summary>
+    private int Fail(int result, string error)
     {
-        if (_plainEnd > _plainStart)
-            return TakePlain(target);
-        return _records is null ? ReadTls12(target) : ReadRecords(target);
+        if (End != StreamEnd.Open)
+            return result;
+        Error = error;
+        _readResult = result;
+        End = StreamEnd.Failed;
+        if (_writeResult == 0)
+            _writeResult = result;
+        _cipherIn.Return(Loop.Buffers);
+        return result;
     }
 
-    private int TakePlain(Span<byte> target)
+    /// <summary>The peer broke the protocol: it is told why, and hears nothing more (RFC 8446 section 6.2).</summary>
+    private int Fail(TlsAlert? alert, string error)
     {
-        var count = Math.Min(target.Length, _plainEnd - _plainStart);
-        _plain.AsSpan(_plainStart, count).CopyTo(target);
-        _plainStart += count;
-        if (_plainStart == _plainEnd)
-            Loop.Buffers.Return(Take(ref _plain, ref _plainStart, ref _plainEnd));
-        return count;
-    }
-
-    private static byte[] Take(ref byte[]? buffer, ref int start, ref int end)
-    {
-        var taken = buffer!;
-        buffer = null;
-        start = end = 0;
-        return taken;
-    }
-
-    private int ReadRecords(Span<byte> target)
-    {
-        var produced = 0;
-        while (!_closed)
+        if (alert is { } code && _records is not null && !_closeSent && _writeResult == 0)
         {
-            // Whole records that are here already.
-            while (HasWholeRecord)
-            {
-                var length = HeaderBytes + BinaryPrimitives.ReadUInt16BigEndian(_cipherIn.AsSpan(_cipherInStart + 3));
-                if (produced > 0 && length - HeaderBytes - AeadCipher.TagBytes > target.Length - produced)
-                    return produced;
-                var result = OpenRecord(_cipherIn.AsSpan(_cipherInStart, length), target[produced..]);
-                _cipherInStart += length;
-                if (_cipherInStart == _cipherInEnd)
-                    Loop.Buffers.Return(Take(ref _cipherIn, ref _cipherInStart, ref _cipherInEnd));
-                if (result < 0)
-                    return produced > 0 ? produced : result;
-                produced += result;
-                if (_closed || produced == target.Length || _plainEnd > _plainStart)
-                    return produced;
-            }
-            if (_cipherIn is not null && _cipherInEnd - _cipherInStart >= HeaderBytes
-                && BinaryPrimitives.ReadUInt16BigEndian(_cipherIn.AsSpan(_cipherInStart + 3)) > RecordBytesMax)
-            {
-                return Fail(-Errno.ECONNRESET, "the peer sent a record longer than 16,640 bytes");
-            }
-            if (produced > 0 && !base.CanRead)
-                return produced;
-            EnsureCipherRoom();
-            var count = ReadRaw(_cipherIn.AsSpan(_cipherInEnd));
-            if (count <= 0)
-            {
-                if (_cipherInEnd == _cipherInStart)
-                    Loop.Buffers.Return(Take(ref _cipherIn, ref _cipherInStart, ref _cipherInEnd));
-                if (count == 0)
-                    _closed = true;
-                return produced > 0 ? produced : count;
-            }
-            _cipherInEnd += count;
+            var length = _records.SealAlert(code, Loop.Scratch);
+            if (length > 0)
+                SendOrKeep(Loop.Scratch.AsSpan(0, length));
         }
-        return produced;
-    }
-
-    private void EnsureCipherRoom()
-    {
-        _cipherIn ??= Loop.Buffers.Rent(BufferPool.Large);
-        if (_cipherInStart > 0)
-        {
-            _cipherIn.AsSpan(_cipherInStart, _cipherInEnd - _cipherInStart).CopyTo(_cipherIn);
-            _cipherInEnd -= _cipherInStart;
-            _cipherInStart = 0;
-        }
-    }
-
-    private void KeepCipher(ReadOnlySpan<byte> bytes)
-    {
-        EnsureCipherRoom();
-        bytes.CopyTo(_cipherIn.AsSpan(_cipherInEnd));
-        _cipherInEnd += bytes.Length;
-    }
-
-    /// <summary>Decrypts one record in place and delivers its content; 0 when it carried none for the caller.</summary>
-    private int OpenRecord(Span<byte> record, Span<byte> target)
-    {
-        var type = _records!.Open(record, out var content);
-        switch (type)
-        {
-            case RecordContent.ApplicationData:
-                if (_ssl is not null)
-                    DropSsl();
-                if (content.Length <= target.Length)
-                {
-                    content.CopyTo(target);
-                    return content.Length;
-                }
-                content[..target.Length].CopyTo(target);
-                _plain = Loop.Buffers.Rent(BufferPool.Medium);
-                _plainEnd = content.Length - target.Length;
-                content[target.Length..].CopyTo(_plain);
-                return target.Length;
-            case RecordContent.Handshake:
-                return OnPostHandshake(content);
-            case RecordContent.CloseNotify:
-                _closed = true;
-                return 0;
-            case RecordContent.Ignored:
-                return 0;
-            default:
-                return Fail(-Errno.ECONNRESET, _records.Error);
-        }
-    }
-
-    private int OnPostHandshake(ReadOnlySpan<byte> content)
-    {
-        // RFC 8446 section 4.6: NewSessionTicket (4) to clients, KeyUpdate (24) to both. A message split over records would be valid and is never sent by real peers.
-        Span<byte> none = stackalloc byte[16];
-        while (content.Length >= 4)
-        {
-            var length = (content[1] << 16) | (content[2] << 8) | content[3];
-            if (length > content.Length - 4)
-                return Fail(-Errno.ECONNRESET, "a post-handshake message is split over records");
-            var body = content.Slice(4, length);
-            if (content[0] == 24 && length == 1)
-            {
-                _records!.UpdateReadKey();
-                if (body[0] == 1)
-                    SendOrKeep(_records.SealKeyUpdate(Loop.Scratch));
-            }
-            else if (content[0] == 4 && !_isServer)
-            {
-                if (_ssl is not null && _resumption is not null)
-                {
-                    // libssl sees the same record as sequence number n of its own count: tickets come before any data.
-                    _ssl.Feed(_records!.LastRecordCopy);
-                    _ = _ssl.Read(none);
-                    _ssl.SaveTo(_resumption);
-                }
-            }
-            else
-            {
-                return Fail(-Errno.ECONNRESET, $"unexpected post-handshake message {content[0]}");
-            }
-            content = content[(4 + length)..];
-        }
-        return 0;
-    }
-
-    private int ReadTls12(Span<byte> target)
-    {
-        if (_ssl is null)
-            return -Errno.ECONNRESET;
-        while (true)
-        {
-            var count = _ssl.Read(target);
-            if (_ssl.DrainPending > 0)
-                SendPending();
-            if (count != -Errno.EAGAIN)
-            {
-                if (count < 0)
-                    Error = _ssl.Error;
-                return count;
-            }
-            var received = ReadRaw(Loop.Scratch);
-            if (received <= 0)
-                return received;
-            _ssl.Feed(Loop.Scratch.AsSpan(0, received));
-        }
+        return Fail(-Errno.ECONNRESET, error);
     }
 
     public override int Write(ReadOnlySpan<byte> source)
@@ -326,113 +222,146 @@ public sealed class TlsTransport : Transport
             if (flushed < 0)
                 return flushed;
         }
-        if (_records is null)
-        {
-            if (_ssl is null)
-                return -Errno.ECONNRESET;
-            var accepted = _ssl.Write(source[..Math.Min(source.Length, 16384 * RecordsPerWrite)]);
-            SendPending();
-            return accepted;
-        }
+        if (_writeResult < 0)
+            return _writeResult;
+        if (_closeSent || Peer is null)
+            return -Errno.EPIPE;
         if (!Socket.IsWritable)
             return -Errno.EAGAIN;
+        return _records is null ? WriteTls12(source) : WriteRecords(source);
+    }
+
+    private int WriteRecords(ReadOnlySpan<byte> source)
+    {
         var used = 0;
         var sealedBytes = 0;
         for (var i = 0; i < RecordsPerWrite && used < source.Length; i++)
         {
-            var piece = Math.Min(16384, source.Length - used);
-            var length = _records.Seal(source.Slice(used, piece), 23, Loop.Scratch.AsSpan(sealedBytes));
+            var piece = Math.Min(RecordLayer.ContentBytesMax, source.Length - used);
+            var length = _records!.Seal(source.Slice(used, piece), 23, Loop.Scratch.AsSpan(sealedBytes));
             if (length < 0)
-                return -Errno.ECONNRESET;
+                return _writeResult = -Errno.ECONNRESET;
             used += piece;
             sealedBytes += length;
         }
         SendOrKeep(Loop.Scratch.AsSpan(0, sealedBytes));
-        if (_records.WantsKeyUpdate)
+        if (_records!.WantsKeyUpdate)
             SendOrKeep(_records.SealKeyUpdate(Loop.Scratch));
-        return used;
+        return _writeResult < 0 ? _writeResult : used;
+    }
+
+    /// <summary>One record at a time, so that libssl's buffers, which never shrink, stay small.</summary>
+    private int WriteTls12(ReadOnlySpan<byte> source)
+    {
+        var used = 0;
+        for (var i = 0; i < RecordsPerWrite && used < source.Length && !HasUnsent && _writeResult == 0; i++)
+        {
+            var accepted = _ssl!.Write(source.Slice(used, Math.Min(RecordLayer.ContentBytesMax, source.Length - used)));
+            SendPending();
+            if (accepted < 0)
+                return _writeResult = accepted;
+            used += accepted;
+        }
+        return _writeResult < 0 ? _writeResult : used;
     }
 
     private void SendOrKeep(ReadOnlySpan<byte> bytes)
     {
+        if (_writeResult < 0)
+            return;
         if (!HasUnsent)
         {
             var sent = Socket.Write(bytes);
             if (sent == bytes.Length)
                 return;
-            // An error shows at the next read or write; what was accepted is lost with the connection.
             if (sent < 0 && sent != -Errno.EAGAIN)
+            {
+                _writeResult = sent;
                 return;
+            }
             bytes = bytes[Math.Max(0, sent)..];
         }
-        var needed = _cipherOutEnd - _cipherOutStart + bytes.Length;
-        if (_cipherOut is null)
+        // Nobody may add without limit: a server's flight before it is read is the longest (libssl bounds certificates at 100 KB).
+        if (Peer is not null && _cipherOut.Length + bytes.Length > UnsentBytesMax)
         {
-            _cipherOut = Loop.Buffers.Rent(needed);
+            Invariant.Report("unsent TLS records exceed what one write can leave");
+            _writeResult = -Errno.ECONNRESET;
+            return;
         }
-        else if (_cipherOut.Length - _cipherOutEnd < bytes.Length)
-        {
-            var grown = needed > _cipherOut.Length ? Loop.Buffers.Rent(needed) : _cipherOut;
-            _cipherOut.AsSpan(_cipherOutStart, _cipherOutEnd - _cipherOutStart).CopyTo(grown);
-            if (!ReferenceEquals(grown, _cipherOut))
-                Loop.Buffers.Return(_cipherOut);
-            _cipherOut = grown;
-            _cipherOutEnd -= _cipherOutStart;
-            _cipherOutStart = 0;
-        }
-        bytes.CopyTo(_cipherOut.AsSpan(_cipherOutEnd));
-        _cipherOutEnd += bytes.Length;
+        _cipherOut.Append(Loop.Buffers, bytes);
     }
 
     public override int Flush()
     {
         while (HasUnsent)
         {
-            var sent = Socket.Write(_cipherOut.AsSpan(_cipherOutStart, _cipherOutEnd - _cipherOutStart));
+            var sent = Socket.Write(_cipherOut.Used);
             if (sent < 0)
+            {
+                if (sent != -Errno.EAGAIN)
+                    _writeResult = sent;
                 return sent;
-            _cipherOutStart += sent;
-            if (_cipherOutStart == _cipherOutEnd)
-                Loop.Buffers.Return(Take(ref _cipherOut, ref _cipherOutStart, ref _cipherOutEnd));
+            }
+            _cipherOut.Consume(Loop.Buffers, sent);
         }
         return 0;
     }
 
-    public override int ShutdownWrite()
+    /// <summary>Says close_notify once; FIN follows when all is with the kernel, so it may take a second call.</summary>
+    public override int ShutdownWrite(bool isComplete = true)
     {
-        SendCloseNotify();
+        if (isComplete)
+            SendCloseNotify();
+        _closeSent = true;
+        if (_writeResult < 0)
+            return _writeResult;
         return HasUnsent ? 0 : base.ShutdownWrite();
     }
 
+    /// <summary>"What I sent is all there is": never after a failure, nor where something sent before is lost.</summary>
     private void SendCloseNotify()
     {
+        if (_closeSent || _writeResult < 0 || Peer is null || End is StreamEnd.Failed)
+            return;
+        _closeSent = true;
         if (_records is not null)
         {
-            ReadOnlySpan<byte> alert = [1, 0];
-            var length = _records.Seal(alert, 21, Loop.Scratch);
+            var length = _records.SealAlert(TlsAlert.CloseNotify, Loop.Scratch);
             if (length > 0)
                 SendOrKeep(Loop.Scratch.AsSpan(0, length));
         }
-        else if (_ssl is not null && Peer is not null)
+        else if (_ssl is not null)
         {
             _ssl.SendCloseNotify();
             SendPending();
         }
     }
 
+    public override void Abort()
+    {
+        if (_writeResult == 0)
+            _writeResult = -Errno.ECONNABORTED;
+        base.Abort();
+    }
+
     public override void Close()
     {
-        if (Socket.IsOpen && Peer is not null && !_closed)
+        if (Socket.IsOpen && End is not StreamEnd.Truncated)
             SendCloseNotify();
-        if (_cipherIn is not null)
-            Loop.Buffers.Return(Take(ref _cipherIn, ref _cipherInStart, ref _cipherInEnd));
-        if (_plain is not null)
-            Loop.Buffers.Return(Take(ref _plain, ref _plainStart, ref _plainEnd));
-        if (_cipherOut is not null)
-            Loop.Buffers.Return(Take(ref _cipherOut, ref _cipherOutStart, ref _cipherOutEnd));
+        _cipherIn.Return(Loop.Buffers);
+        _plain.Return(Loop.Buffers);
+        _cipherOut.Return(Loop.Buffers);
+        _message.Return(Loop.Buffers);
         DropSsl();
         _records?.Dispose();
         _records = null;
+        if (_writeResult == 0)
+            _writeResult = -Errno.EPIPE;
+        if (End == StreamEnd.Open)
+        {
+            End = StreamEnd.Failed;
+            _readResult = -Errno.ECONNRESET;
+        }
         base.Close();
     }
 }
