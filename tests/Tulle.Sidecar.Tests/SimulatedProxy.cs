@@ -67,6 +67,16 @@ internal sealed class SimulatedProxy : IDisposable
         return sums;
     }
 
+    /// <summary>The value of a statistic by its full name; 0 when there is none.</summary>
+    public long Stat(string name) => _shared.Stats.All.FirstOrDefault(s => s.Name == name)?.Value ?? 0;
+
+    /// <summary>Ends the listeners and lets their drain time pass.</summary>
+    public void EndDraining()
+    {
+        _worker.Shutdown();
+        Kernel.Advance(700_000);
+    }
+
     public void Turn()
     {
         Kernel.Deliver();

@@ -48,6 +48,8 @@ public sealed class EventLoop
 
     public BufferPool Buffers { get; } = new();
 
+    public PipePool Pipes { get; } = new();
+
     /// <summary>Bytes for work that ends before the next await: ciphertext on its way to or from a socket.</summary>
     public byte[] Scratch { get; } = GC.AllocateUninitializedArray<byte>(80 * 1024, pinned: true);
 

@@ -11,6 +11,12 @@ public sealed class ProxyShared(int loops) : IDisposable
 
     public StatsStore Stats { get; } = new(loops);
 
+    private readonly System.Runtime.CompilerServices.ConditionalWeakTable<Snapshot.NetworkFilterConfig, ConnectionLimiter> _limiters = [];
+
+    /// <summary>The count of a connection_limit filter; it lives as long as its configuration or a connection that was counted by it.</summary>
+    public ConnectionLimiter Limiter(Snapshot.NetworkFilterConfig filter) => _limiters.GetValue(filter, f => new ConnectionLimiter(f.ConnectionsMax,
+        Stats.Gauge(StatScope.Server, "", $"connection_limit.{f.StatPrefix}.active_connections"), Stats.Counter(StatScope.Server, "", $"connection_limit.{f.StatPrefix}.limited_connections")));
+
     public LogSinks Logs { get; } = new();
 
     public EndpointHealthTable Health { get; } = new();

@@ -25,6 +25,8 @@ public sealed class ProxyWorker
         Metrics = new IstioMetrics();
         _logTimer = new ActionTimer(FlushLogs);
         var faults = shared.Stats.Counter(StatScope.Server, "", "server.envoy_bug_failures");
+        var refusedPipes = shared.Stats.Counter(StatScope.Server, "", "server.splice_pipe_failures");
+        loop.Pipes.OnFailure = () => refusedPipes.Add(loop.Index);
         loop.OnFault = () => faults.Add(loop.Index);
     }
 

@@ -332,10 +332,12 @@ internal sealed class ProxyHost : IDisposable
         var opened = new Dictionary<string, int>[Workers.Count];
         for (var i = 0; i < opened.Length; i++)
             opened[i] = new Dictionary<string, int>(StringComparer.Ordinal);
-        foreach (var (name, _) in _bound)
+        foreach (var (name, gone) in _bound)
         {
-            if (!snapshot.Listeners.Any(l => l.Name == name))
-                _bound.Remove(name);
+            if (snapshot.Listeners.Any(l => l.Name == name))
+                continue;
+            _bound.Remove(name);
+            ListenSocket.RemoveFile(gone.Address);
         }
         foreach (var listener in snapshot.Listeners)
         {
@@ -346,9 +348,19 @@ internal sealed class ProxyHost : IDisposable
             var failure = 0;
             for (var i = 0; i < Workers.Count && failure == 0; i++)
             {
-                failure = Math.Min(0, ListenSocket.Open(listener.Address, listener.Backlog, listener.Transparent, out var fd));
+                // A Unix socket has one queue, which the loops share; IP sockets get one each (SO_REUSEPORT).
+                failure = i > 0 && !listener.Address.IsIp
+                    ? ListenSocket.Share(opened[0][listener.Name], out var fd)
+                    : ListenSocket.Open(listener.Address, listener.Backlog, listener.Transparent, out fd);
+                failure = Math.Min(0, failure);
                 if (failure == 0)
                     opened[i][listener.Name] = fd;
+            }
+            // A listener that some loops cannot have is not published to the others.
+            for (var i = 0; i < Workers.Count && failure < 0; i++)
+            {
+                if (opened[i].Remove(listener.Name, out var fd))
+                    ListenSocket.CloseUnused(fd);
             }
             if (failure < 0)
             {
@@ -416,6 +428,8 @@ internal sealed class ProxyHost : IDisposable
             done.Wait(1000);
             worker.Loop.Stop();
         }
+        foreach (var (_, bound) in _bound)
+            ListenSocket.RemoveFile(bound.Address);
         Shared.Dispose();
     }
 }

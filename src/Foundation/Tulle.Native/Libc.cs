@@ -16,24 +16,27 @@ public static partial class Libc
     private const int SOL_SOCKET = 1, SO_REUSEADDR = 2, SO_ERROR = 4, SO_REUSEPORT = 15, SO_KEEPALIVE = 9, SO_LINGER = 13, SO_MARK = 36;
     private const int IPPROTO_TCP = 6, TCP_NODELAY = 1, IPPROTO_IPV6 = 41, IPV6_V6ONLY = 26, SOL_IP = 0, SO_ORIGINAL_DST = 80, IP6T_SO_ORIGINAL_DST = 80;
     private const int IP_TRANSPARENT = 19, IP_BIND_ADDRESS_NO_PORT = 24, MSG_NOSIGNAL = 0x4000, MSG_DONTWAIT = 0x40;
-    private const int SPLICE_F_MOVE = 1, SPLICE_F_NONBLOCK = 2, F_SETPIPE_SZ = 1031, O_NONBLOCK = 0x800, O_CLOEXEC = 0x80000;
+    private const int SPLICE_F_MOVE = 1, SPLICE_F_NONBLOCK = 2, F_SETPIPE_SZ = 1031, F_GETPIPE_SZ = 1032, F_DUPFD_CLOEXEC = 1030, O_NONBLOCK = 0x800, O_CLOEXEC = 0x80000;
 
-    /// <summary>struct epoll_event on x86-64 is packed to 12 bytes; on arm64 it is 16.</summary>
-    [StructLayout(LayoutKind.Sequential, Pack = 4)]
-    public struct EpollEvent
-    {
-        public int Events;
-        public ulong Data;
-    }
+    /// <summary>One report of epoll.</summary>
+    public readonly record struct EpollEvent(int Events, ulong Data);
+
+    /// <summary>
+    /// Bytes of the kernel's struct epoll_event and where its data begins: packed on x86-64 (include/uapi/linux/eventpoll.h), natural on everything else.
+    /// </summary>
+    public static (int Size, int DataAt) EpollLayout(Architecture architecture) => architecture == Architecture.X64 ? (12, 4) : (16, 8);
+
+    private static readonly int s_epollSize = EpollLayout(RuntimeInformation.ProcessArchitecture).Size;
+    private static readonly int s_epollDataAt = EpollLayout(RuntimeInformation.ProcessArchitecture).DataAt;
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int epoll_create1(int flags);
 
     [LibraryImport("libc", SetLastError = true)]
-    private static partial int epoll_ctl(int epoll, int op, int fd, ref EpollEvent ev);
+    private static partial int epoll_ctl(int epoll, int op, int fd, Span<byte> ev);
 
     [LibraryImport("libc", SetLastError = true)]
-    private static partial int epoll_wait(int epoll, Span<EpollEvent> events, int max, int timeoutMs);
+    private static partial int epoll_wait(int epoll, Span<byte> events, int max, int timeoutMs);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int eventfd(uint initial, int flags);
@@ -133,11 +136,21 @@ public static partial class Libc
 
     public static int EpollControl(int epoll, int operation, int fd, int events, ulong data)
     {
-        var ev = new EpollEvent { Events = events, Data = data };
-        return Result(epoll_ctl(epoll, operation, fd, ref ev));
+        Span<byte> raw = stackalloc byte[16];
+        BitConverter.TryWriteBytes(raw, events);
+        BitConverter.TryWriteBytes(raw[s_epollDataAt..], data);
+        return Result(epoll_ctl(epoll, operation, fd, raw));
     }
 
-    public static int EpollWait(int epoll, Span<EpollEvent> events, int timeoutMs) => Result(epoll_wait(epoll, events, events.Length, timeoutMs));
+    /// <summary>Waits for events and leaves them in the buffer as the kernel has them; <see cref="EpollEventAt"/> reads one.</summary>
+    public static int EpollWait(int epoll, Span<byte> buffer, int eventsMax, int timeoutMs) =>
+        Result(epoll_wait(epoll, buffer, Math.Min(eventsMax, buffer.Length / s_epollSize), timeoutMs));
+
+    public static EpollEvent EpollEventAt(ReadOnlySpan<byte> buffer, int index)
+    {
+        var at = buffer.Slice(index * s_epollSize, s_epollSize);
+        return new EpollEvent(MemoryMarshal.Read<int>(at), MemoryMarshal.Read<ulong>(at[s_epollDataAt..]));
+    }
 
     public static int EventFd() => Result(eventfd(0, O_NONBLOCK | O_CLOEXEC));
 
@@ -148,6 +161,23 @@ public static partial class Libc
     public static int Receive(int fd, Span<byte> buffer) => Result(recv(fd, buffer, buffer.Length, MSG_DONTWAIT));
 
     public static int Send(int fd, ReadOnlySpan<byte> buffer) => Result(send(fd, buffer, buffer.Length, MSG_NOSIGNAL | MSG_DONTWAIT));
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int unlink(string path);
+
+    public static int Unlink(string path) => Result(unlink(path));
+
+    /// <summary>Another descriptor of the same open file, closed on exec.</summary>
+    public static int Duplicate(int fd) => Result(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+
+    /// <summary>The path is a Unix socket: of all files only those answer ENXIO to open(2).</summary>
+    public static bool IsSocketFile(string path)
+    {
+        var fd = Result(open(path, O_NONBLOCK | O_CLOEXEC, 0));
+        if (fd >= 0)
+            _ = close(fd);
+        return fd == -6;
+    }
 
     public static int Close(int fd) => Result(close(fd));
 
@@ -272,16 +302,17 @@ public static partial class Libc
     private static int SetInt(int fd, int level, int name, int value) =>
         Result(setsockopt(fd, level, name, MemoryMarshal.AsBytes(new ReadOnlySpan<int>(in value)), 4));
 
-    /// <summary>A non-blocking pipe of about the given size for splice(2).</summary>
+    /// <summary>A non-blocking pipe for splice(2); its capacity, which is less than asked for once the user's pipes have used up their pages, or a negated errno.</summary>
     public static int Pipe(int bytes, out int readEnd, out int writeEnd)
     {
         Span<int> fds = stackalloc int[2];
         var result = Result(pipe2(fds, O_NONBLOCK | O_CLOEXEC));
         readEnd = fds[0];
         writeEnd = fds[1];
-        if (result >= 0)
-            fcntl(readEnd, F_SETPIPE_SZ, bytes);
-        return result;
+        if (result < 0)
+            return result;
+        var capacity = Result(fcntl(readEnd, F_SETPIPE_SZ, bytes));
+        return capacity > 0 ? capacity : Math.Max(0, Result(fcntl(readEnd, F_GETPIPE_SZ, 0)));
     }
 
     public static int Splice(int from, int to, int count) => Result(splice(from, 0, to, 0, count, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
@@ -305,6 +336,9 @@ public static partial class Libc
             default:
                 raw.Clear();
                 BitConverter.TryWriteBytes(raw, (short)AF_UNIX);
+                // sockaddr_un has 108 bytes for the path with its final zero (unix(7)); a longer one gets length 0, which bind and connect refuse (EINVAL).
+                if (Encoding.UTF8.GetByteCount(address.Path ?? "") > 107)
+                    return 0;
                 var length = Encoding.UTF8.GetBytes(address.Path, raw[2..]);
                 if (raw[2] == (byte)'@')
                 {

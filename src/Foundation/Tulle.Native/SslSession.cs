@@ -168,8 +168,16 @@ public sealed class SslSession : IDisposable
 
     private static byte[] LastHex(ReadOnlySpan<byte> line) => Convert.FromHexString(line[(line.LastIndexOf((byte)' ') + 1)..]);
 
+    /// <summary>For a connection that was abandoned in the middle of its handshake: native memory must not wait for an end that never comes.</summary>
+    ~SslSession()
+    {
+        if (_ssl != 0)
+            OpenSsl.SSL_free(_ssl);
+    }
+
     public void Dispose()
     {
+        GC.SuppressFinalize(this);
         if (_ssl != 0)
         {
             // Otherwise libssl takes the connection for broken and marks its session, which may be kept for the next one, as not resumable.

@@ -36,6 +36,8 @@ public sealed class ListenSocket : ISocketOwner
         fd = Libc.StreamSocket(address.Kind);
         if (fd < 0)
             return fd;
+        if (!address.IsIp && IsLeftOver(address))
+            RemoveFile(address);
         _ = Libc.SetReuseAddress(fd);
         if (address.IsIp)
             _ = Libc.SetReusePort(fd);
@@ -52,6 +54,34 @@ public sealed class ListenSocket : ISocketOwner
             fd = -1;
         }
         return result;
+    }
+
+    /// <summary>Another descriptor of the same queue, for another loop; 0 or a negated errno.</summary>
+    public static int Share(int fd, out int other)
+    {
+        other = Libc.Duplicate(fd);
+        return Math.Min(0, other);
+    }
+
+    /// <summary>Closes a descriptor that no loop was given.</summary>
+    public static void CloseUnused(int fd) => _ = Libc.Close(fd);
+
+    /// <summary>Removes the file of a Unix socket that nobody listens on any more: closing leaves it, and the next bind would fail.</summary>
+    public static void RemoveFile(in Address address)
+    {
+        if (address.Kind == AddressKind.Pipe && address.Path is { Length: > 0 } path && path[0] != '@')
+            _ = Libc.Unlink(path);
+    }
+
+    /// <summary>The file is there and its process is not: connecting is refused. A file that is no socket, or is served, is left alone.</summary>
+    private static bool IsLeftOver(in Address address)
+    {
+        var probe = Libc.StreamSocket(address.Kind);
+        if (probe < 0)
+            return false;
+        var result = Libc.Connect(probe, address);
+        _ = Libc.Close(probe);
+        return result == -Errno.ECONNREFUSED && Libc.IsSocketFile(address.Path ?? "");
     }
 
     /// <summary>Starts to accept on a loop (loop thread).</summary>

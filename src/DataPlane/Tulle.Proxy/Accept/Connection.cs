@@ -25,6 +25,9 @@ internal sealed class ConnectionFacts
     /// <summary>The listener in whose numbers this connection is counted already.</summary>
     public ActiveListener? CountedIn;
 
+    /// <summary>Permits of connection_limit filters; given back when the connection leaves its listener's list for good.</summary>
+    public List<ConnectionLimiter>? Permits;
+
     /// <summary>The x-forwarded-client-cert element of this peer, made once.</summary>
     public byte[]? ClientCertificateElement;
 }
@@ -55,6 +58,8 @@ internal abstract class Connection(ProxyWorker worker, ActiveListener listener, 
             return;
         _listed = false;
         Listener.Remove(this, isEnd);
+        if (isEnd)
+            NetworkFilters.Release(Worker, Facts);
     }
 
     /// <summary>The drain time is over.</summary>

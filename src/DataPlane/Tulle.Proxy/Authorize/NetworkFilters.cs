@@ -1,40 +1,72 @@
 using Tulle.Loop;
 using Tulle.Snapshot;
+using Tulle.Wire.Tls;
 
 namespace Tulle.Proxy;
 
 /// <summary>Network filters before the terminal one: who may connect, and how many.</summary>
 internal static class NetworkFilters
 {
-    /// <summary>False closes the connection. <paramref name="release"/> gives a connection_limit permit back at the end.</summary>
-    public static bool Allow(ProxyWorker worker, FilterChainConfig chain, ConnectionFacts facts, TlsPeer? peer, out Action? release)
+    /// <summary>
+    /// False closes the connection, after <paramref name="delayMs"/>. The permits of connection_limit filters that were passed are in the facts of the
+    /// connection; <see cref="Release"/> gives them back, also those of a connection that a later filter refused.
+    /// </summary>
+    public static bool Allow(ProxyWorker worker, FilterChainConfig chain, ConnectionFacts facts, TlsPeer? peer, out long delayMs)
     {
-        release = null;
+        delayMs = 0;
         foreach (var filter in chain.Filters)
         {
             switch (filter.Kind)
             {
                 case NetworkFilterKind.Rbac:
                     if (filter.Rbac is { } rules && !Rbac.Allows(rules, facts, peer))
-                    {
-                        release?.Invoke();
-                        release = null;
                         return false;
-                    }
                     break;
-                case NetworkFilterKind.ConnectionLimit:
-                    var active = worker.Shared.Stats.Gauge(StatScope.Server, "", $"connection_limit.{filter.StatPrefix}.active_connections");
-                    if (active.Value >= filter.ConnectionsMax)
+                case NetworkFilterKind.ConnectionLimit when filter.IsEnabled:
+                    var limiter = worker.Shared.Limiter(filter);
+                    if (!limiter.TryEnter(worker.Loop.Index))
                     {
-                        worker.Shared.Stats.Counter(StatScope.Server, "", $"connection_limit.{filter.StatPrefix}.limited_connections").Add(worker.Loop.Index);
+                        delayMs = filter.DelayMs;
                         return false;
                     }
-                    active.Add(worker.Loop.Index);
-                    release = () => active.Add(worker.Loop.Index, -1);
+                    (facts.Permits ??= []).Add(limiter);
                     break;
             }
         }
         return true;
+    }
+
+    public static void Release(ProxyWorker worker, ConnectionFacts facts)
+    {
+        if (facts.Permits is not { } permits)
+            return;
+        facts.Permits = null;
+        foreach (var limiter in permits)
+            limiter.Leave(worker.Loop.Index);
+    }
+}
+
+/// <summary>The count of one connection_limit filter over all loops: one number, so that two loops cannot both take the last permit.</summary>
+public sealed class ConnectionLimiter(int connectionsMax, Stat active, Stat limited)
+{
+    private int _count; // Any loop, by Interlocked.
+
+    public bool TryEnter(int loop)
+    {
+        if (Interlocked.Increment(ref _count) > connectionsMax)
+        {
+            Interlocked.Decrement(ref _count);
+            limited.Add(loop);
+            return false;
+        }
+        active.Add(loop);
+        return true;
+    }
+
+    public void Leave(int loop)
+    {
+        Interlocked.Decrement(ref _count);
+        active.Add(loop, -1);
     }
 }
 
@@ -75,6 +107,8 @@ internal static class Rbac
                 return !Matches(rule.Children[0], facts, peer);
             case RbacRuleKind.SourceIp:
                 return facts.Remote.InPrefix(rule.Prefix!.Address, rule.Prefix.Bits);
+            case RbacRuleKind.DirectSourceIp:
+                return facts.DirectRemote.InPrefix(rule.Prefix!.Address, rule.Prefix.Bits);
             case RbacRuleKind.DestinationIp:
                 return facts.Local.InPrefix(rule.Prefix!.Address, rule.Prefix.Bits);
             case RbacRuleKind.DestinationPort:
@@ -82,9 +116,24 @@ internal static class Rbac
             case RbacRuleKind.ServerName:
                 return rule.Text!.IsMatch(facts.ServerName);
             case RbacRuleKind.Authenticated:
-                return peer is { Certificate.Length: > 0 } && (rule.Text is null || (peer.Identity is { } id && rule.Text.IsMatch(id)));
+                return IsAuthenticated(rule.Text, peer);
             default:
                 return false;
         }
+    }
+
+    /// <summary>As Envoy: encrypted is enough without a name; with one, any URI or DNS name of the certificate may match, else its subject.</summary>
+    private static bool IsAuthenticated(TextMatcher? name, TlsPeer? peer)
+    {
+        if (peer is null || name is null)
+            return peer is not null;
+        if (peer.Names is not { } names)
+            return name.IsMatch("");
+        foreach (var (kind, value) in names.Sans)
+        {
+            if (kind is SanKind.Uri or SanKind.Dns && name.IsMatch(value))
+                return true;
+        }
+        return name.IsMatch(names.Subject);
     }
 }

@@ -165,7 +165,8 @@ internal sealed partial class HttpConnection
         _inStart = _inEnd;
         up.InStart = up.InEnd;
         BufferQueue.Consume(Worker.Loop.Buffers, ref _out, ref _outStart, ref _outEnd, _outEnd - _outStart);
-        await relay.RunAsync(() => _closed);
+        // A tunnel that was reset must not look complete to the client.
+        _abort |= await relay.RunAsync() == RelayEnd.UpstreamReset;
         _record.BytesReceived += relay.BytesToUpstream;
         _record.BytesSent += relay.BytesToDownstream;
         _requestComplete = _responseComplete = true;

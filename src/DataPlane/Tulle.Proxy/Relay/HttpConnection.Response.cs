@@ -212,7 +212,8 @@ internal sealed partial class HttpConnection
 
     private void OnUpstreamEnd(UpstreamConnection up, int result)
     {
-        if (_responseStarted && _bodyMode == BodyMode.UntilClose && result == 0)
+        // An encrypted stream that ends without close_notify may have been cut: such a body is not complete (RFC 9112 section 9.8).
+        if (_responseStarted && _bodyMode == BodyMode.UntilClose && result == 0 && up.Transport.End != StreamEnd.Truncated)
         {
             _upReusable = false;
             CompleteResponse();

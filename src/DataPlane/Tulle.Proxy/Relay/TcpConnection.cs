@@ -11,7 +11,6 @@ internal sealed class TcpConnection : Connection, IPeerListener
     private readonly Transport _down;
     private readonly Signal _signal;
     private readonly SignalTimer _timer;
-    private readonly Action? _releaseLimit;
     private readonly TcpStats _stats;
     private readonly RequestRecord _record = new();
     private readonly bool _istioStats;
@@ -23,15 +22,17 @@ internal sealed class TcpConnection : Connection, IPeerListener
     private UpstreamConnection? _up;
     private HostState? _host;
     private bool _closed;
+    private bool _isRelaying;
+    private bool _resetsDown, _resetsUp; // The other side was reset: this one must not take what came for complete.
+    private SignalTimer? _durationTimer;
 
-    public TcpConnection(ProxyWorker worker, ActiveListener listener, ConnectionFacts facts, FilterChainConfig chain, Transport transport, Signal signal, Action? releaseLimit)
+    public TcpConnection(ProxyWorker worker, ActiveListener listener, ConnectionFacts facts, FilterChainConfig chain, Transport transport, Signal signal)
         : base(worker, listener, facts)
     {
         _config = chain.Tcp!;
         _down = transport;
         _signal = signal;
         _timer = new SignalTimer(signal);
-        _releaseLimit = releaseLimit;
         _stats = worker.TcpStatsOf(_config.StatPrefix);
         foreach (var filter in chain.Filters)
         {
@@ -51,6 +52,11 @@ internal sealed class TcpConnection : Connection, IPeerListener
         FillRecord(_record);
         _record.StartMicros = Facts.StartMicros;
         _record.Peer = _down.Peer;
+        if (_config.DurationMaxMs > 0)
+        {
+            _durationTimer = new SignalTimer(_signal);
+            Worker.Loop.ArmAfter(_durationTimer, _config.DurationMaxMs);
+        }
         RunAsync();
     }
 
@@ -68,6 +74,8 @@ internal sealed class TcpConnection : Connection, IPeerListener
                     await _signal;
                     if (_closed)
                         return;
+                    if (IsTooOld)
+                        break;
                     if (_down.Socket.HasError)
                     {
                         status = ConnectStatus.Failed;
@@ -76,6 +84,11 @@ internal sealed class TcpConnection : Connection, IPeerListener
                     }
                 }
                 Worker.Loop.Cancel(_timer);
+                if (IsTooOld)
+                {
+                    NoteDuration();
+                    break;
+                }
                 if (status == ConnectStatus.Ready)
                 {
                     await RelayAsync();
@@ -158,10 +171,42 @@ internal sealed class TcpConnection : Connection, IPeerListener
         Exchange(relay);
         _relay = relay;
         Worker.Relaying.Add(this);
-        var end = await relay.RunAsync(() => _closed);
-        _host.ActiveRequests--;
-        if (end == RelayEnd.IdleTimeout)
-            _stats.IdleTimeout.Add(Worker.Loop.Index);
+        _isRelaying = true;
+        switch (await relay.RunAsync(_durationTimer))
+        {
+            case RelayEnd.IdleTimeout:
+                _stats.IdleTimeout.Add(Worker.Loop.Index);
+                break;
+            case RelayEnd.DurationTimeout:
+                NoteDuration();
+                break;
+            case RelayEnd.UpstreamReset:
+                _record.Reason = FailureReason.UpstreamReset;
+                _resetsDown = true;
+                break;
+            case RelayEnd.DownstreamReset:
+                _resetsUp = true;
+                break;
+        }
+        EndRelaying();
+    }
+
+    private bool IsTooOld => _durationTimer is { IsExpired: true };
+
+    private void NoteDuration()
+    {
+        _record.Reason = FailureReason.MaxDuration;
+        _stats.MaxConnect.Add(Worker.Loop.Index);
+    }
+
+    /// <summary>The last numbers of a relay, once, before its record is written: at its end, or when it is closed from outside.</summary>
+    private void EndRelaying()
+    {
+        if (!_isRelaying)
+            return;
+        _isRelaying = false;
+        Worker.Relaying.Remove(this);
+        _host!.ActiveRequests--;
         CountOpened();
         CountBytes();
         if (_istioStats)
@@ -222,14 +267,20 @@ internal sealed class TcpConnection : Connection, IPeerListener
         if (_closed)
             return;
         _closed = true;
-        Worker.Relaying.Remove(this);
+        EndRelaying();
         _record.EndMicros = Worker.Loop.Kernel.WallMicros;
         Worker.Loop.Cancel(_timer);
+        if (_durationTimer is not null)
+            Worker.Loop.Cancel(_durationTimer);
+        if (_resetsUp)
+            _up?.Transport.Abort();
         _up?.Close();
         _up = null;
-        _down.Close();
+        if (_resetsDown)
+            _down.Abort();
+        else
+            _down.Close();
         Worker.WriteLog(_config.AccessLogs, _record);
-        _releaseLimit?.Invoke();
         Unlist();
         // The waiting flow, if any, must see that it is over.
         _signal.Raise();

@@ -7,9 +7,17 @@ namespace Tulle.Proxy;
 /// <summary>How a relay ended.</summary>
 internal enum RelayEnd : byte
 {
+    /// <summary>Both sides said that they are done.</summary>
     Done,
     IdleTimeout,
+
+    /// <summary>The connection is older than it may become.</summary>
+    DurationTimeout,
+
+    /// <summary>The client reset its connection, or sent what its protocol forbids: the upstream is reset too.</summary>
     DownstreamReset,
+
+    /// <summary>The same of the upstream: what came so far must not look complete to the client.</summary>
     UpstreamReset,
     Cancelled,
 }
@@ -37,7 +45,10 @@ internal sealed class TcpRelay(EventLoop loop, Transport down, Transport up, Sig
     {
         public byte[]? Buffer;
         public int Start, End;
-        public bool SourceEnded, SinkEnded, Failed;
+
+        // SourceEnded: nothing more comes. SourceCut: and what came is not all. SourceFailed: by a reset or an error.
+        // SinkEnded: the sink was told the end. SinkFailed: it takes nothing any more.
+        public bool SourceEnded, SourceCut, SourceFailed, SinkEnded, SinkFailed;
 
         // The source's first bytes may be its sidecar's exchange: what came is kept back until that is known.
         public bool Opening;
@@ -50,6 +61,12 @@ internal sealed class TcpRelay(EventLoop loop, Transport down, Transport up, Sig
         public int FullReads;
         public SplicePipe? Pipe;
     }
+
+    /// <summary>
+    /// Bytes that one direction moves in a turn of the loop; then others have theirs. Source: measured, the round over the loop costs under 1 % of the
+    /// copying at this size, and 256 KiB through two TLS sides take a fifth of a millisecond.
+    /// </summary>
+    private const int BytesPerTurn = 256 * 1024;
 
     private readonly SignalTimer _timer = new(signal);
     private Direction _toUp, _toDown;
@@ -90,7 +107,9 @@ internal sealed class TcpRelay(EventLoop loop, Transport down, Transport up, Sig
 
     public void PreloadToDownstream(ReadOnlySpan<byte> bytes) => BufferQueue.Append(loop.Buffers, ref _toDown.Buffer, ref _toDown.Start, ref _toDown.End, bytes);
 
-    public async ValueTask<RelayEnd> RunAsync(Func<bool> isCancelled)
+    /// <summary>Relays until it is over; closing the client's transport from outside and raising the signal cancels it.</summary>
+    /// <param name="durationTimer">Raises the same signal when the connection is too old; null for no limit.</param>
+    public async ValueTask<RelayEnd> RunAsync(SignalTimer? durationTimer = null)
     {
         _lastActivityMs = loop.NowMs;
         RelayEnd end;
@@ -107,9 +126,14 @@ internal sealed class TcpRelay(EventLoop loop, Transport down, Transport up, Sig
                     loop.Arm(_timer, _lastActivityMs + idleTimeoutMs);
             }
             await signal;
-            if (isCancelled())
+            if (!down.Socket.IsOpen)
             {
                 end = RelayEnd.Cancelled;
+                break;
+            }
+            if (durationTimer is { IsExpired: true })
+            {
+                end = RelayEnd.DurationTimeout;
                 break;
             }
         }
@@ -124,36 +148,47 @@ internal sealed class TcpRelay(EventLoop loop, Transport down, Transport up, Sig
         if (direction.Buffer is not null)
             loop.Buffers.Return(direction.Buffer);
         direction.Buffer = null;
-        direction.Pipe?.Dispose();
-        direction.Pipe = null;
+        ReturnPipe(ref direction);
     }
 
-    /// <summary>Moves what can move; true when both directions ended or one failed.</summary>
+    /// <summary>Moves what can move; true when the relay is over.</summary>
     private bool Step(out RelayEnd end)
     {
         Pump(ref _toUp, down, up);
         Pump(ref _toDown, up, down);
-        end = _toUp.Failed || _toDown.Failed ? _toUp.Failed ? RelayEnd.UpstreamReset : RelayEnd.DownstreamReset : RelayEnd.Done;
-        return _toUp.Failed || _toDown.Failed || (_toUp.SinkEnded && _toDown.SinkEnded);
+        if (IsLost(_toUp, _toDown))
+            end = RelayEnd.DownstreamReset;
+        else if (IsLost(_toDown, _toUp))
+            end = RelayEnd.UpstreamReset;
+        else
+            end = RelayEnd.Done;
+        return end != RelayEnd.Done || (_toUp.SinkEnded && _toDown.SinkEnded);
     }
 
-    /// <summary>Rounds in one go, so that one busy connection cannot hold the loop.</summary>
-    private const int RoundsPerWake = 16;
+    /// <summary>
+    /// A side that was reset is over once what it sent before is with the other one. Where only writing to it failed, reading from it will show the end:
+    /// until then its last bytes are still delivered.
+    /// </summary>
+    private static bool IsLost(in Direction from, in Direction to)
+    {
+        if (from.SourceFailed)
+            return from.SinkFailed || (from.Pipe is null && from.End == from.Start);
+        return to.SinkFailed && (from.SourceEnded ? from.SinkEnded || from.SinkFailed : from.SinkFailed);
+    }
 
     private void Pump(ref Direction direction, Transport source, Transport sink)
     {
-        for (var round = 0; round < RoundsPerWake; round++)
+        var limit = direction.Bytes + BytesPerTurn;
+        while (direction.Bytes < limit)
         {
-            if (direction.SinkEnded || direction.Failed)
+            if (direction.SinkEnded || direction.SinkFailed)
                 return;
             if (sink.HasUnsent)
             {
                 var flushed = sink.Flush();
-                if (flushed == -Errno.EAGAIN)
-                    return;
                 if (flushed < 0)
                 {
-                    direction.Failed = true;
+                    direction.SinkFailed = flushed != -Errno.EAGAIN;
                     return;
                 }
             }
@@ -179,16 +214,25 @@ internal sealed class TcpRelay(EventLoop loop, Transport down, Transport up, Sig
             }
             if (direction.SourceEnded)
             {
-                if (sink.ShutdownWrite() == 0 && sink.HasUnsent)
-                    return;
-                direction.SinkEnded = true;
+                if (!direction.SourceFailed)
+                    EndSink(ref direction, sink);
                 return;
             }
             if (!Fill(ref direction, source, sink))
                 return;
         }
         // More may be ready: the edge is used up, so raise it again behind the others.
-        loop.Defer(signal.Raise);
+        down.Socket.RaiseLater();
+    }
+
+    /// <summary>Tells the sink that this was all, or, where the source's end was cut off, ends it without saying so.</summary>
+    private static void EndSink(ref Direction direction, Transport sink)
+    {
+        var result = sink.ShutdownWrite(isComplete: !direction.SourceCut);
+        if (result < 0)
+            direction.SinkFailed = true;
+        else if (!sink.HasUnsent)
+            direction.SinkEnded = true;
     }
 
     private static bool SendPrefix(ref Direction direction, Transport sink)
@@ -198,7 +242,7 @@ internal sealed class TcpRelay(EventLoop loop, Transport down, Transport up, Sig
             return false;
         if (sent < 0)
         {
-            direction.Failed = true;
+            direction.SinkFailed = true;
             return false;
         }
         direction.PrefixSent += sent;
@@ -226,9 +270,9 @@ internal sealed class TcpRelay(EventLoop loop, Transport down, Transport up, Sig
         if (count <= 0)
         {
             direction.SourceEnded = true;
-            if (count < 0)
-                direction.Failed = true;
-            return count == 0;
+            direction.SourceFailed = count < 0;
+            direction.SourceCut = source.End != StreamEnd.Ended;
+            return true;
         }
         _lastActivityMs = loop.NowMs;
         direction.FullReads = count == wanted ? direction.FullReads + 1 : 0;
@@ -242,13 +286,13 @@ internal sealed class TcpRelay(EventLoop loop, Transport down, Transport up, Sig
         var sent = sink.Write(staging[..count]);
         if (sent < 0 && sent != -Errno.EAGAIN)
         {
-            direction.Failed = true;
+            direction.SinkFailed = true;
             return false;
         }
         if (sent < count)
             BufferQueue.Append(loop.Buffers, ref direction.Buffer, ref direction.Start, ref direction.End, staging[Math.Max(0, sent)..count]);
         else if (direction.FullReads >= FullReadsBeforeSplice && source is PlainTransport && sink is PlainTransport)
-            direction.Pipe = SplicePipe.TryCreate();
+            direction.Pipe = loop.Pipes.Take();
         return true;
     }
 
@@ -265,7 +309,7 @@ internal sealed class TcpRelay(EventLoop loop, Transport down, Transport up, Sig
             return false;
         if (sent < 0)
         {
-            direction.Failed = true;
+            direction.SinkFailed = true;
             return false;
         }
         _lastActivityMs = loop.NowMs;
@@ -283,25 +327,31 @@ internal sealed class TcpRelay(EventLoop loop, Transport down, Transport up, Sig
         }
         switch (result)
         {
-            case SpliceResult.SourceEnded:
-                pipe.Dispose();
-                direction.Pipe = null;
+            case SpliceResult.SourceEnded or SpliceResult.SourceFailed:
+                ReturnPipe(ref direction);
                 direction.SourceEnded = true;
+                direction.SourceCut = direction.SourceFailed = result == SpliceResult.SourceFailed;
                 return true;
-            case SpliceResult.Failed:
-                direction.Failed = true;
+            case SpliceResult.SinkFailed:
+                ReturnPipe(ref direction);
+                direction.SinkFailed = true;
                 return false;
             case SpliceResult.More:
-                loop.Defer(signal.Raise);
-                return false;
+                return true;
             case SpliceResult.Quiet when loop.NowMs - _lastActivityMs >= QuietMsBeforeCopy:
                 // The flow paused: give the pipe's memory back and begin with small copies again.
-                pipe.Dispose();
-                direction.Pipe = null;
+                ReturnPipe(ref direction);
                 direction.FullReads = 0;
                 return false;
             default:
                 return false;
         }
+    }
+
+    private void ReturnPipe(ref Direction direction)
+    {
+        if (direction.Pipe is { } pipe)
+            loop.Pipes.Return(pipe);
+        direction.Pipe = null;
     }
 }

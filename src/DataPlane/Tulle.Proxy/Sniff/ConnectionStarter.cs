@@ -18,6 +18,7 @@ internal sealed class ConnectionStarter : Connection
     private ActiveListener _target;
     private byte[]? _peek;
     private int _start, _length;
+    private Transport? _transport; // Once there is one, it owns the socket, and with TLS native memory too.
     private bool _handedOn;
 
     public ConnectionStarter(ProxyWorker worker, ActiveListener listener, LoopSocket socket, Address remote) : base(worker, listener, new ConnectionFacts())
@@ -83,6 +84,7 @@ internal sealed class ConnectionStarter : Connection
                 }
             }
             Worker.Loop.Cancel(_timer);
+            _timer.Reset();
             if (result == SniffResult.Close)
             {
                 Finish();
@@ -100,11 +102,10 @@ internal sealed class ConnectionStarter : Connection
             return;
         }
         Facts.ChainName = chain.Name;
-        Transport? transport = null;
         if (chain.Tls is null)
         {
-            transport = new PlainTransport(_socket);
-            GiveBytes(transport);
+            _transport = new PlainTransport(_socket);
+            GiveBytes(_transport);
         }
         else
         {
@@ -114,6 +115,7 @@ internal sealed class ConnectionStarter : Connection
                 Finish();
                 return;
             }
+            _transport = tls;
             GiveBytes(tls);
             Worker.Loop.ArmAfter(_timer, chain.HandshakeTimeoutMs);
             int step;
@@ -128,13 +130,11 @@ internal sealed class ConnectionStarter : Connection
             Worker.Loop.Cancel(_timer);
             if (!AcceptPeer(chain.Tls, tls, step))
             {
-                tls.Close();
                 Finish();
                 return;
             }
-            transport = tls;
         }
-        HandOn(chain, transport);
+        HandOn(chain, _transport);
     }
 
     private void TakeOriginalDestination()
@@ -179,9 +179,8 @@ internal sealed class ConnectionStarter : Connection
     /// <summary>Runs the listener filters on the bytes that are here.</summary>
     private SniffResult Sniff()
     {
-        _peek ??= Worker.Loop.Buffers.Rent(BufferPool.Medium);
         var ended = false;
-        while (_length < _peek.Length)
+        while (MakeRoom())
         {
             var count = _socket.Read(_peek.AsSpan(_length));
             if (count == -Errno.EAGAIN)
@@ -200,23 +199,50 @@ internal sealed class ConnectionStarter : Connection
                 continue;
             var result = filter.Kind switch
             {
-                ListenerFilterKind.ProxyProtocol => SniffProxyProtocol(ref data),
+                ListenerFilterKind.ProxyProtocol => SniffProxyProtocol(filter, ref data),
                 ListenerFilterKind.TlsInspector => SniffTls(data),
                 _ => SniffHttp(data),
             };
             if (result == SniffResult.Done)
                 continue;
-            return ended && result == SniffResult.Wait ? SniffResult.Close : result;
+            // Neither the end nor a full buffer leaves anything to wait for.
+            return result == SniffResult.Wait && (ended || _length == BufferPool.Medium) ? SniffResult.Close : result;
         }
         return SniffResult.Done;
     }
 
+    /// <summary>Room behind the bytes that are here: 4 KiB for the many whose first bytes are few, 16 KiB when they are needed, and no more.</summary>
+    private bool MakeRoom()
+    {
+        if (_peek is null)
+        {
+            _peek = Worker.Loop.Buffers.Rent(BufferPool.Small);
+            return true;
+        }
+        if (_length < _peek.Length)
+            return true;
+        if (_peek.Length >= BufferPool.Medium)
+            return false;
+        var larger = Worker.Loop.Buffers.Rent(BufferPool.Medium);
+        _peek.AsSpan(0, _length).CopyTo(larger);
+        Worker.Loop.Buffers.Return(_peek);
+        _peek = larger;
+        return true;
+    }
+
     private bool _proxyDone;
 
-    private SniffResult SniffProxyProtocol(ref Span<byte> data)
+    private SniffResult SniffProxyProtocol(ListenerFilterConfig filter, ref Span<byte> data)
     {
         if (_proxyDone)
             return SniffResult.Done;
+        var version = ProxyProtocolHeader.Version(data);
+        var isRefused = (version == 1 && filter.RefusesVersion1) || (version == 2 && filter.RefusesVersion2);
+        if (version == 0 || isRefused)
+        {
+            _proxyDone = filter.AllowsWithoutHeader;
+            return filter.AllowsWithoutHeader ? SniffResult.Done : SniffResult.Close;
+        }
         var status = ProxyProtocolHeader.Parse(data, out var length, out var source, out var destination);
         if (status == SniffStatus.NeedMore)
             return SniffResult.Wait;
@@ -337,33 +363,35 @@ internal sealed class ConnectionStarter : Connection
         var stays = ReferenceEquals(_target, Listener);
         Facts.CountedIn = stays ? Listener : null;
         Unlist(isEnd: !stays);
-        if (!NetworkFilters.Allow(Worker, chain, Facts, transport.Peer, out var limit))
+        if (!NetworkFilters.Allow(Worker, chain, Facts, transport.Peer, out var delayMs))
         {
+            NetworkFilters.Release(Worker, Facts);
+            if (delayMs > 0)
+            {
+                new LastWords(Worker, _target, Facts, transport, _signal, [], delayMs).Start();
+                return;
+            }
             transport.Close();
             CountEnd(stays);
             return;
         }
         if (chain.DirectResponse is { } text)
         {
-            _ = transport.Write(text);
-            _ = transport.ShutdownWrite();
-            transport.Close();
-            CountEnd(stays);
-            limit?.Invoke();
+            new LastWords(Worker, _target, Facts, transport, _signal, text, 0).Start();
         }
         else if (chain.Http is not null)
         {
-            new HttpConnection(Worker, _target, Facts, chain, transport, _signal, limit).Start();
+            new HttpConnection(Worker, _target, Facts, chain, transport, _signal, null).Start();
         }
         else if (chain.Tcp is not null)
         {
-            new TcpConnection(Worker, _target, Facts, chain, transport, _signal, limit).Start();
+            new TcpConnection(Worker, _target, Facts, chain, transport, _signal).Start();
         }
         else
         {
+            NetworkFilters.Release(Worker, Facts);
             transport.Close();
             CountEnd(stays);
-            limit?.Invoke();
         }
     }
 
@@ -391,6 +419,7 @@ internal sealed class ConnectionStarter : Connection
             Worker.Loop.Buffers.Return(_peek);
         _peek = null;
         Worker.Loop.Cancel(_timer);
+        _transport?.Close();
         _socket.Close();
         Unlist();
     }

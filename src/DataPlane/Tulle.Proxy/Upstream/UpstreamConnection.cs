@@ -70,7 +70,22 @@ public sealed class UpstreamConnection : ISocketOwner
             return null;
         }
         var socket = new LoopSocket(worker.Loop, fd) { Signal = signal };
-        var connection = new UpstreamConnection(worker, host, socket, ChooseTls(cluster.Config, host.Config.Facts), alpn);
+        UpstreamConnection connection;
+        try
+        {
+            connection = new UpstreamConnection(worker, host, socket, ChooseTls(cluster.Config, host.Config.Facts), alpn);
+        }
+        catch (InvalidOperationException error)
+        {
+            // A certificate or key that OpenSSL refuses: the connection cannot be made, and must not cost a descriptor each time.
+            socket.Close();
+            failure = new Failure(FailureSide.Upstream, FailureStage.Connect, FailureReason.TlsFailed, Retry: true);
+            text = $"TLS_error: {error.Message}";
+            cluster.Stats.TlsFail.Add(worker.Loop.Index);
+            cluster.Stats.ConnectFail.Add(worker.Loop.Index);
+            host.ConnectFails++;
+            return null;
+        }
         socket.Start(assumeWritable: false);
         var loop = worker.Loop.Index;
         cluster.Stats.ConnectionTotal.Add(loop);

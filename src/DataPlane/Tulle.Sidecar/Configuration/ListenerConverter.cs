@@ -21,6 +21,10 @@ internal static class ListenerConverter
         foreach (var chain in listener.Children("filter_chains"))
             chains.Add(Chain(chain, context, direction == "INBOUND", knownCluster, routes));
         var fallback = listener.Child("default_filter_chain") is { } last ? Chain(last, context, direction == "INBOUND", knownCluster, routes) : null;
+        var filters = ListenerFilters(listener);
+        // Envoy asks the first chain only, and appends the filter behind those that are written.
+        if ((chains.Count > 0 ? chains[0] : fallback) is { BeginsWithProxyHeader: true })
+            filters.Add(new ListenerFilterConfig(ListenerFilterKind.ProxyProtocol, []));
         if (chains.Count == 0 && fallback is null)
             listener.Fail("filter_chains", "at least one filter chain is needed");
         var config = address is null ? null : new ListenerConfig
@@ -32,7 +36,7 @@ internal static class ListenerConverter
             Transparent = listener.Bool("transparent", false),
             StatPrefix = listener.Text("stat_prefix", ""),
             Direction = direction,
-            Filters = ListenerFilters(listener),
+            Filters = filters,
             FiltersTimeoutMs = (long)(listener.DurationMs("listener_filters_timeout") ?? 15_000),
             ContinueOnTimeout = listener.Bool("continue_on_listener_filters_timeout", false),
             Chains = chains,
@@ -69,10 +73,26 @@ internal static class ListenerConverter
                 filter.Fail("typed_config", $"listener filter {(type.Length > 0 ? type : name)} is not supported");
                 continue;
             }
+            result.Add(kind == ListenerFilterKind.ProxyProtocol ? ProxyProtocol(config, disabled) : new ListenerFilterConfig(kind.Value, disabled));
             config.Done();
-            result.Add(new ListenerFilterConfig(kind.Value, disabled));
         }
         return result;
+    }
+
+    private static ListenerFilterConfig ProxyProtocol(FieldReader config, List<PortRange> disabled)
+    {
+        var refused = config.Texts("disallowed_versions");
+        foreach (var version in refused)
+        {
+            if (version is not ("V1" or "V2"))
+                config.Fail("disallowed_versions", $"there is no version {version}; it is V1 or V2");
+        }
+        return new ListenerFilterConfig(ListenerFilterKind.ProxyProtocol, disabled)
+        {
+            AllowsWithoutHeader = config.Bool("allow_requests_without_proxy_protocol", false),
+            RefusesVersion1 = refused.Contains("V1"),
+            RefusesVersion2 = refused.Contains("V2"),
+        };
     }
 
     private static void ReadPredicate(FieldReader predicate, List<PortRange> ranges)
@@ -131,6 +151,7 @@ internal static class ListenerConverter
             Http = http,
             Tcp = tcp,
             DirectResponse = direct,
+            BeginsWithProxyHeader = chain.Bool("use_proxy_proto", false),
         };
         chain.Done("is not supported by this proxy");
         if (http is null && tcp is null && direct is null && filters.Count > 0)

@@ -27,6 +27,7 @@ internal static class NetworkFilterConverter
             StatPrefix = tcp.Required("stat_prefix").TrimEnd(';'),
             Clusters = clusters,
             IdleTimeoutMs = (long)(tcp.DurationMs("idle_timeout") ?? 3_600_000),
+            DurationMaxMs = (long)(tcp.DurationMs("max_downstream_connection_duration") ?? 0),
             ConnectAttemptsMax = (int)(tcp.Integer("max_connect_attempts", 1, 100) ?? 1),
             AccessLogs = AccessLogConverter.Convert(tcp, "access_log", context),
             SubsetMatch = MatcherConverter.Metadata(tcp.Child("metadata_match"), "envoy.lb"),
@@ -47,11 +48,19 @@ internal static class NetworkFilterConverter
                 config.Done();
                 return new NetworkFilterConfig { Kind = NetworkFilterKind.Stats };
             case "envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit":
+                var enabled = true;
+                if (config.Child("runtime_enabled") is { } flag)
+                {
+                    enabled = flag.Bool("default_value") ?? false;
+                    flag.Done();
+                }
                 var limit = new NetworkFilterConfig
                 {
                     Kind = NetworkFilterKind.ConnectionLimit,
                     StatPrefix = config.Required("stat_prefix"),
                     ConnectionsMax = (int)config.IntegerOr("max_connections", int.MaxValue, 1, int.MaxValue),
+                    DelayMs = (long)(config.DurationMs("delay") ?? 0),
+                    IsEnabled = enabled,
                 };
                 config.Done();
                 return limit;
@@ -126,7 +135,9 @@ internal static class NetworkFilterConverter
             result = Or(Set(any, "ids", r => Principal(r, context)));
         else if (rule.Child("not_id") is { } not)
             result = new RbacRule { Kind = RbacRuleKind.Not, Children = [Principal(not, context)] };
-        else if ((rule.Child("direct_remote_ip") ?? rule.Child("remote_ip") ?? rule.Child("source_ip")) is { } ip)
+        else if (rule.Child("direct_remote_ip") is { } direct)
+            result = new RbacRule { Kind = RbacRuleKind.DirectSourceIp, Prefix = MatcherConverter.Prefix(direct) };
+        else if ((rule.Child("remote_ip") ?? rule.Child("source_ip")) is { } ip)
             result = new RbacRule { Kind = RbacRuleKind.SourceIp, Prefix = MatcherConverter.Prefix(ip) };
         else if (rule.Child("authenticated") is { } authenticated)
         {

@@ -53,6 +53,14 @@ public enum ListenerFilterKind : byte
 /// <summary>A listener filter with the ports on which it does not run.</summary>
 public sealed record ListenerFilterConfig(ListenerFilterKind Kind, IReadOnlyList<PortRange> DisabledPorts)
 {
+    /// <summary>ProxyProtocol: a connection without a header passes as it is. Default false: it is closed.</summary>
+    public bool AllowsWithoutHeader { get; init; }
+
+    /// <summary>ProxyProtocol: a header of this version closes the connection, or, with <see cref="AllowsWithoutHeader"/>, passes as ordinary bytes.</summary>
+    public bool RefusesVersion1 { get; init; }
+
+    public bool RefusesVersion2 { get; init; }
+
     public bool RunsOn(int port)
     {
         foreach (var range in DisabledPorts)
@@ -110,6 +118,9 @@ public sealed class FilterChainConfig
 
     public TcpProxyConfig? Tcp { get; init; }
 
+    /// <summary>use_proxy_proto, the old way to ask for the proxy_protocol listener filter. Default false.</summary>
+    public bool BeginsWithProxyHeader { get; init; }
+
     /// <summary>network direct_response: the text that is sent before closing.</summary>
     public byte[]? DirectResponse { get; init; }
 }
@@ -127,6 +138,12 @@ public sealed class NetworkFilterConfig
     public required NetworkFilterKind Kind { get; init; }
 
     public int ConnectionsMax { get; init; }
+
+    /// <summary>ConnectionLimit: milliseconds for which a refused connection is held before it is closed, so that clients do not come back at once. Default 0. Source: Envoy delay.</summary>
+    public long DelayMs { get; init; }
+
+    /// <summary>ConnectionLimit: false lets everybody pass. Default true. Source: Envoy runtime_enabled.default_value.</summary>
+    public bool IsEnabled { get; init; } = true;
 
     /// <summary>MetadataExchange: the ALPN with which both sides tell their workloads first.</summary>
     public string ExchangeProtocol { get; init; } = "";
@@ -166,7 +183,11 @@ public enum RbacRuleKind : byte
     And,
     Or,
     Not,
+    /// <summary>The client's address as a PROXY header may have set it (remote_ip, source_ip).</summary>
     SourceIp,
+
+    /// <summary>The address of the peer of the socket, whatever it says of itself (direct_remote_ip).</summary>
+    DirectSourceIp,
     DestinationIp,
     DestinationPort,
     ServerName,
@@ -181,6 +202,9 @@ public sealed class TcpProxyConfig
 
     /// <summary>Milliseconds without a byte in either direction. Default 3,600,000. Source: Envoy tcp_proxy.idle_timeout; 0 is no limit.</summary>
     public long IdleTimeoutMs { get; init; } = 3_600_000;
+
+    /// <summary>Milliseconds from accept after which the connection is closed however busy it is. Default 0: no limit. Source: Envoy max_downstream_connection_duration.</summary>
+    public long DurationMaxMs { get; init; }
 
     /// <summary>Tries to connect, each to another endpoint. Default 1. Source: Envoy max_connect_attempts.</summary>
     public int ConnectAttemptsMax { get; init; } = 1;

@@ -13,18 +13,30 @@ public static class ProxyProtocolHeader
 
     private static ReadOnlySpan<byte> V2Signature => [0x0D, 0x0A, 0x0D, 0x0A, 0x00, 0x0D, 0x0A, 0x51, 0x55, 0x49, 0x54, 0x0A];
 
+    /// <summary>Which version begins here: 1, 2, 0 for none; −1 while the bytes are too few to tell.</summary>
+    public static int Version(ReadOnlySpan<byte> data)
+    {
+        var common = Math.Min(data.Length, 6);
+        if (data[..common].SequenceEqual("PROXY "u8[..common]))
+            return common == 6 ? 1 : -1;
+        common = Math.Min(data.Length, 12);
+        return !data[..common].SequenceEqual(V2Signature[..common]) ? 0 : common == 12 ? 2 : -1;
+    }
+
     /// <summary>Reads a header at 0. Addresses stay empty for LOCAL and UNKNOWN.</summary>
     public static SniffStatus Parse(ReadOnlySpan<byte> data, out int length, out Address source, out Address destination)
     {
         length = 0;
         source = destination = default;
-        var common = Math.Min(data.Length, 6);
-        if (data[..common].SequenceEqual("PROXY "u8[..common]))
-            return data.Length < 6 ? SniffStatus.NeedMore : ParseV1(data, out length, out source, out destination);
-        common = Math.Min(data.Length, 12);
-        if (!data[..common].SequenceEqual(V2Signature[..common]))
-            return SniffStatus.Malformed;
-        return data.Length < 16 ? SniffStatus.NeedMore : ParseV2(data, out length, out source, out destination);
+        switch (Version(data))
+        {
+            case 1:
+                return ParseV1(data, out length, out source, out destination);
+            case 2:
+                return data.Length < 16 ? SniffStatus.NeedMore : ParseV2(data, out length, out source, out destination);
+            default:
+                return Version(data) < 0 ? SniffStatus.NeedMore : SniffStatus.Malformed;
+        }
     }
 
     private static SniffStatus ParseV1(ReadOnlySpan<byte> data, out int length, out Address source, out Address destination)
@@ -42,15 +54,20 @@ public static class ProxyProtocolHeader
             && ushort.TryParse(parts[4], NumberStyles.None, CultureInfo.InvariantCulture, out var sourcePort)
             && ushort.TryParse(parts[5], NumberStyles.None, CultureInfo.InvariantCulture, out var destinationPort)
             && Address.TryParseIp(parts[2], sourcePort, out source) && Address.TryParseIp(parts[3], destinationPort, out destination)
+            && IsOf(parts[1], parts[2]) && IsOf(parts[1], parts[3])
             ? SniffStatus.Done : SniffStatus.Malformed;
     }
+
+    /// <summary>The written form belongs to the family that the line names.</summary>
+    private static bool IsOf(string family, string address) => (family == "TCP6") == address.Contains(':', StringComparison.Ordinal);
 
     private static SniffStatus ParseV2(ReadOnlySpan<byte> data, out int length, out Address source, out Address destination)
     {
         source = destination = default;
         var body = (data[14] << 8) | data[15];
         length = 16 + body;
-        if (data[12] >> 4 != 2 || body > 4096)
+        // Version 2; commands are LOCAL (0) and PROXY (1), and "receivers must drop connections presenting unexpected values".
+        if (data[12] >> 4 != 2 || (data[12] & 15) > 1 || body > 4096)
             return SniffStatus.Malformed;
         if (data.Length < length)
             return SniffStatus.NeedMore;

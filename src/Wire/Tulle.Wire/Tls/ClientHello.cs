@@ -19,6 +19,12 @@ public sealed record ClientHello(string ServerName, IReadOnlyList<string> Applic
     /// <summary>Bytes of one hello that are looked at. Source: Envoy tls_inspector's default of 64 KiB is far above any real hello; post-quantum hellos reach about 2 KiB.</summary>
     public const int BytesMax = 16 * 1024;
 
+    /// <summary>
+    /// Records over which one hello may be spread. Source: real clients use one, or a few when a middlebox or a padding splits it; each further record is
+    /// joined anew at every read, so many would cost the square of their number.
+    /// </summary>
+    private const int RecordsMax = 8;
+
     /// <summary>Reads a hello that begins at 0, also when it is cut into several records.</summary>
     public static SniffStatus Parse(ReadOnlySpan<byte> data, out ClientHello? hello)
     {
@@ -27,14 +33,17 @@ public sealed record ClientHello(string ServerName, IReadOnlyList<string> Applic
         byte[]? copy = null;
         var copied = 0;
         var at = 0;
-        while (true)
+        for (var records = 1; ; records++)
         {
+            if (records > RecordsMax)
+                return SniffStatus.Malformed;
             var rest = data[at..];
             // TLSPlaintext: type(1) version(2) length(2) fragment. Decide "not TLS" on the first byte that differs.
             if (rest.Length > 0 && rest[0] != 22)
                 return copied == 0 ? SniffStatus.NotTls : SniffStatus.Malformed;
+            // Once it began as TLS it is not plain text any more, whatever a later record says.
             if (rest.Length > 1 && rest[1] != 3)
-                return SniffStatus.NotTls;
+                return copied == 0 ? SniffStatus.NotTls : SniffStatus.Malformed;
             if (rest.Length < 5)
                 return SniffStatus.NeedMore;
             var length = BinaryPrimitives.ReadUInt16BigEndian(rest[3..]);
@@ -53,9 +62,10 @@ public sealed record ClientHello(string ServerName, IReadOnlyList<string> Applic
             }
             if (fragment.Length < length)
                 return data.Length > BytesMax ? SniffStatus.Malformed : SniffStatus.NeedMore;
-            copy ??= new byte[BytesMax + 4];
-            if (copied + fragment.Length > copy.Length)
+            if (copied + fragment.Length > BytesMax + 4)
                 return SniffStatus.Malformed;
+            if (copy is null || copied + fragment.Length > copy.Length)
+                Array.Resize(ref copy, Math.Min(BytesMax + 4, Math.Max(1024, (copied + fragment.Length) * 2)));
             fragment.CopyTo(copy.AsSpan(copied));
             copied += fragment.Length;
             joined = copy.AsSpan(0, copied);

@@ -47,6 +47,7 @@ public static class RecordKeys
         else
             HMACSHA256.HashData(secret, info, block);
         block[..output.Length].CopyTo(output);
+        CryptographicOperations.ZeroMemory(block);
     }
 
     /// <summary>Takes one line of a key log ("LABEL client_random secret") apart.</summary>

@@ -84,6 +84,12 @@ internal static class CoreFields
         ["runtime_key"] = Warned("no runtime key overrides the default; that comes with the issue requests"),
     };
 
+    public static readonly MessageFields RuntimeFeatureFlag = new ProtoFields("envoy.config.core.v3.RuntimeFeatureFlag")
+    {
+        ["default_value"] = Obeyed,
+        ["runtime_key"] = Warned("no runtime key overrides the default; that comes with the issue requests"),
+    };
+
     public static readonly MessageFields RuntimeUInt32 = new ProtoFields("envoy.config.core.v3.RuntimeUInt32")
     {
         ["default_value"] = Obeyed,

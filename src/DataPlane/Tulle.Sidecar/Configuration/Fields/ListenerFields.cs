@@ -79,7 +79,7 @@ internal static class ListenerFields
     {
         ["filter_chain_match"] = Obeyed.Of(() => FilterChainMatch),
         ["filters"] = Obeyed.Of(() => NetworkFilter),
-        ["use_proxy_proto"] = Refused(Later.Safe),
+        ["use_proxy_proto"] = Obeyed,
         ["metadata"] = Harmless("only describes"),
         ["transport_socket"] = Obeyed.Of(() => CoreFields.DownstreamSocket),
         ["transport_socket_connect_timeout"] = Obeyed,

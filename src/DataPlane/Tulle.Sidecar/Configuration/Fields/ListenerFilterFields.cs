@@ -25,10 +25,10 @@ internal static class ListenerFilterFields
 
     public static readonly MessageFields ProxyProtocol = new ProtoFields("envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol")
     {
-        ["rules"] = Refused(Later.Safe),
-        ["allow_requests_without_proxy_protocol"] = Refused(Later.Safe),
+        ["rules"] = Refused(Later.Requests),
+        ["allow_requests_without_proxy_protocol"] = Obeyed,
         ["pass_through_tlvs"] = Warned("TLVs are not passed on"),
-        ["disallowed_versions"] = Refused(Later.Safe),
+        ["disallowed_versions"] = Obeyed,
         ["stat_prefix"] = Warned("statistics have no prefix of their own"),
         ["tlv_location"] = Warned("TLVs are not kept"),
     };

@@ -21,7 +21,7 @@ internal static class NetworkFilterFields
         ["backoff_options"] = Harmless("attempts follow each other at once"),
         ["hash_policy"] = Refused(Later.Transports),
         ["tunneling_config"] = Refused(Later.Transports),
-        ["max_downstream_connection_duration"] = Refused(Later.Transports),
+        ["max_downstream_connection_duration"] = Obeyed,
         ["max_downstream_connection_duration_jitter_percentage"] = Refused(Later.Transports),
         ["access_log_flush_interval"] = Warned("a line is written when the connection ends"),
         ["flush_access_log_on_connected"] = Warned("a line is written when the connection ends"),
@@ -54,8 +54,8 @@ internal static class NetworkFilterFields
     {
         ["stat_prefix"] = Obeyed,
         ["max_connections"] = Obeyed,
-        ["delay"] = Refused(Later.Safe),
-        ["runtime_enabled"] = Refused(Later.Safe),
+        ["delay"] = Obeyed,
+        ["runtime_enabled"] = Obeyed.Of(() => CoreFields.RuntimeFeatureFlag),
     };
 
     public static readonly MessageFields MetadataExchange = new ProtoFields("envoy.tcp.metadataexchange.config.MetadataExchange")
