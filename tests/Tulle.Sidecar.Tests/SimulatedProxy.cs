@@ -70,11 +70,14 @@ internal sealed class SimulatedProxy : IDisposable
     /// <summary>The value of a statistic by its full name; 0 when there is none.</summary>
     public long Stat(string name) => _shared.Stats.All.FirstOrDefault(s => s.Name == name)?.Value ?? 0;
 
-    /// <summary>Ends the listeners and lets their drain time pass.</summary>
+    /// <summary>Ends the listeners, lets their drain time pass and hands over the last records.</summary>
     public void EndDraining()
     {
         _worker.Shutdown();
         Kernel.Advance(700_000);
+        Turn();
+        Turn();
+        _worker.Shutdown();
     }
 
     public void Turn()
