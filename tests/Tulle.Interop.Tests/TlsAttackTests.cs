@@ -170,8 +170,11 @@ public sealed class TlsAttackTests : IAsyncLifetime
                 for (var i = 0; i < records; i++)
                     flight.AddRange(record.AsSpan(0, layer.Seal(Enumerable.Repeat((byte)('a' + i), 16_384).ToArray(), 23, record)));
                 await _proxy!.SignalAsync("STOP");
-                await socket.SendAsync(flight.ToArray());
+                var sending = socket.SendAsync(flight.ToArray());
+                // More than 80 KiB in the proxy's socket before it wakes: its first read sees what it could see under load.
+                await Surroundings.UntilAsync("the flight is with the proxy's kernel", async () => await WaitingAsync(_tls, socket) >= Math.Min(flight.Count, 82_000));
                 await _proxy.SignalAsync("CONT");
+                await sending;
                 using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(20));
                 var got = new List<byte>();
                 var header = new byte[5];
@@ -189,6 +192,18 @@ public sealed class TlsAttackTests : IAsyncLifetime
             }
         }
         Assert.False(_proxy!.HasExited, _proxy.Errors);
+    }
+
+    /// <summary>Bytes that the kernel holds for the proxy of this connection (/proc/net/tcp: local and remote address, state, tx:rx queues).</summary>
+    private static async Task<int> WaitingAsync(int port, Socket client)
+    {
+        var ends = $":{port:X4} 0100007F:{((IPEndPoint)client.LocalEndPoint!).Port:X4} 01 ";
+        foreach (var line in await File.ReadAllLinesAsync("/proc/net/tcp"))
+        {
+            if (line.IndexOf(ends, StringComparison.Ordinal) is > 0 and var at)
+                return Convert.ToInt32(line.Substring(at + ends.Length + 9, 8), 16);
+        }
+        return 0;
     }
 
     private static async Task ReceiveAsync(Socket socket, Memory<byte> target, CancellationToken limit)

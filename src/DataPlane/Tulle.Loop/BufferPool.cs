@@ -19,11 +19,15 @@ public sealed class BufferPool
     /// <summary>Arrays rented and not returned; a test compares it with zero after traffic.</summary>
     public int Rented { get; private set; }
 
+    /// <summary>Their bytes.</summary>
+    public long RentedBytes { get; private set; }
+
     /// <summary>An array of at least this size; larger than <see cref="Large"/> is made anew and not kept.</summary>
     public byte[] Rent(int bytes)
     {
         Rented++;
         var index = Index(bytes);
+        RentedBytes += index < 0 ? bytes : SizeOf(index);
         if (index < 0)
             return new byte[bytes];
         ref var count = ref _count[index];
@@ -33,6 +37,7 @@ public sealed class BufferPool
     public void Return(byte[] buffer)
     {
         Rented--;
+        RentedBytes -= buffer.Length;
         var index = Index(buffer.Length);
         if (index < 0 || SizeOf(index) != buffer.Length)
             return;
