@@ -7,6 +7,9 @@ public sealed class MeshSafetyTests : IDisposable
 {
     private readonly string _root = Directory.CreateTempSubdirectory("tulle-safe-").FullName;
 
+    /// <summary>Proxies have a user of their own, who must get through.</summary>
+    public MeshSafetyTests() => File.SetUnixFileMode(_root, (UnixFileMode)0b111_101_101);
+
     public void Dispose() => Directory.Delete(_root, recursive: true);
 
     private string Folder(string name, string yaml)

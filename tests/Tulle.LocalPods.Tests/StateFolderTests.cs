@@ -7,6 +7,9 @@ public sealed class StateFolderTests : IDisposable
 
     private string Folder => Path.Combine(_root, "state");
 
+    /// <summary>Proxies have a user of their own, who must get through.</summary>
+    public StateFolderTests() => File.SetUnixFileMode(_root, (UnixFileMode)0b111_101_101);
+
     public void Dispose() => Directory.Delete(_root, recursive: true);
 
     [Fact]
@@ -27,6 +30,15 @@ public sealed class StateFolderTests : IDisposable
         File.WriteAllText(Folder, "x");
         Assert.Throws<StateFolderException>(() => StateFolder.Claim(Folder));
         Assert.Equal("x", File.ReadAllText(Folder));
+    }
+
+    [Fact]
+    public void A_folder_that_proxies_cannot_reach_is_refused_and_the_obstacle_is_named()
+    {
+        var closed = Path.Combine(_root, "closed");
+        Directory.CreateDirectory(closed, (UnixFileMode)0b111_000_000);
+        Assert.Contains($"enter {closed};", Assert.Throws<StateFolderException>(() => StateFolder.Claim(Path.Combine(closed, "state"))).Message, StringComparison.Ordinal);
+        Assert.Empty(Directory.EnumerateFileSystemEntries(closed));
     }
 
     [Fact]

@@ -36,6 +36,11 @@ public sealed class StateFolder : IDisposable
         path = System.IO.Path.GetFullPath(path);
         if (File.Exists(path))
             throw new StateFolderException($"{path} is a file; give --state a folder that does not exist yet");
+        for (var parent = Directory.GetParent(path); parent is not null && !RootlessMode.IsOn; parent = parent.Parent)
+        {
+            if (parent.Exists && (parent.UnixFileMode & UnixFileMode.OtherExecute) == 0)
+                throw new StateFolderException($"{path} is of no use: proxies run as a user of their own (1337), who may not enter {parent.FullName}; give --state a folder that everybody may reach");
+        }
         var existed = Directory.Exists(path);
         var marker = System.IO.Path.Combine(path, Marker);
         if (existed && !File.Exists(marker) && Directory.EnumerateFileSystemEntries(path).Any())
