@@ -33,15 +33,41 @@ internal sealed class SimulatedProxy : IDisposable
             http_filters: [ { name: istio.metadata_exchange, typed_config: { "@type": type.googleapis.com/udpa.type.v1.TypedStruct, type_url: type.googleapis.com/io.istio.http.peer_metadata.Config, value: { downstream_discovery: [ { istio_headers: {} } ], downstream_propagation: [ { istio_headers: {} } ] } } }, { name: istio.stats, typed_config: { "@type": type.googleapis.com/udpa.type.v1.TypedStruct, type_url: type.googleapis.com/stats.PluginConfig, value: {} } }, 
             """.Trim('\n'), StringComparison.Ordinal);
 
-    private readonly ProxyShared _shared = new(1);
+    /// <summary>One HTTP listener, one route, one cluster of endpoints 10.0.0.3, .4 and so on; each part may say more (YAML in flow style).</summary>
+    public static string Http(
+        string route = "timeout: 3s", string cluster = "", string manager = "", int endpoints = 1, string action = "route: { cluster: u, $ }", string host = "") => $$"""
+        static_resources:
+          listeners:
+          - name: l0
+            address: { socket_address: { address: 10.0.0.2, port_value: 8080 } }
+            filter_chains:
+            - filters:
+              - name: h
+                typed_config:
+                  "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+                  stat_prefix: h
+                  {{manager}}
+                  route_config: { virtual_hosts: [ { name: v, domains: ["*"], {{host}} routes: [ { match: { prefix: / }, {{action.Replace("$", route, StringComparison.Ordinal)}} } ] } ] }
+                  http_filters: [ { name: r, typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router } } ]
+          clusters:
+          - { name: u, type: STATIC, connect_timeout: 1s, {{cluster}} load_assignment: { cluster_name: u, endpoints: [ { lb_endpoints: [ {{
+              string.Join(", ", Enumerable.Range(3, endpoints).Select(i => $"{{ endpoint: {{ address: {{ socket_address: {{ address: 10.0.0.{i}, port_value: 80 }} }} }} }}"))}} ] } ] } }
+        """;
+
+    private readonly ProxyShared _shared;
+    private readonly bool _ownsShared;
     private readonly List<int> _listeners = [];
     private readonly ProxyWorker _worker;
 
     /// <param name="configuration">Another configuration, whose listeners are called l0, l1 and so on.</param>
-    public SimulatedProxy(ulong seed, int windowBytes = 700, bool isCalm = false, string? configuration = null, int listeners = 1)
+    /// <param name="beside">Another loop of the same process: this is its second worker.</param>
+    public SimulatedProxy(
+        ulong seed, int windowBytes = 700, bool isCalm = false, string? configuration = null, int listeners = 1, SimulatedProxy? beside = null)
     {
+        _ownsShared = beside is null;
+        _shared = beside?._shared ?? new ProxyShared(2);
         Kernel = new SimulatedKernel(seed, windowBytes, isCalm);
-        Loop = new EventLoop(Kernel, 0, seed);
+        Loop = new EventLoop(Kernel, beside is null ? 0 : 1, seed);
         _worker = new ProxyWorker(Loop, _shared);
         var diagnostics = new Diagnostics();
         var store = new ConfigStore(Bootstrap.Read(Bootstrap.Parse(configuration ?? Configuration, "test.yaml"), diagnostics, "", ""), _shared.Stats);
@@ -56,6 +82,11 @@ internal sealed class SimulatedProxy : IDisposable
     public SimulatedKernel Kernel { get; }
 
     public EventLoop Loop { get; }
+
+    public CircuitBreaker Breaker => _worker.Clusters["u"].Breaker;
+
+    /// <summary>Value of a counter or gauge by its full name.</summary>
+    public long Stat(string name) => _shared.Stats.Find(name)?.Value ?? -1;
 
     public SimulatedSocket Connect(int listener = 0) => Kernel.ConnectTo(_listeners[listener]);
 
@@ -97,7 +128,11 @@ internal sealed class SimulatedProxy : IDisposable
         }
     }
 
-    public void Dispose() => _shared.Dispose();
+    public void Dispose()
+    {
+        if (_ownsShared)
+            _shared.Dispose();
+    }
 }
 
 /// <summary>An HTTP server at the far end of a connection: answers each whole request with a body of a known length.</summary>

@@ -17,6 +17,7 @@ public sealed class ClusterState
         _worker = worker;
         Config = config;
         Shared = shared;
+        Waiting = new ConnectionQueue(shared.Breaker);
         _all = new HostSet([], config);
     }
 
@@ -27,6 +28,11 @@ public sealed class ClusterState
     public ClusterStats Stats => Shared.Stats;
 
     public CircuitBreaker Breaker => Shared.Breaker;
+
+    /// <summary>Requests of this loop that wait for a connection.</summary>
+    internal ConnectionQueue Waiting { get; }
+
+    internal int LoopIndex => _worker.Loop.Index;
 
     public IEnumerable<HostState> Hosts => _byAddress.Values;
 
@@ -135,6 +141,17 @@ public sealed class ClusterState
         for (var i = 1; i < attempts && picked is not null && avoid.Contains(picked); i++)
             picked = set.Pick(_worker.Loop.Random, Stats, _worker.Loop.Index);
         return picked;
+    }
+
+    /// <summary>Closes an idle connection that cannot serve this host under this ALPN list; false when there is none.</summary>
+    internal bool CloseIdleElsewhere(HostState wanted, IReadOnlyList<string> alpn)
+    {
+        foreach (var host in _byAddress.Values)
+        {
+            if (host.HasIdle && host.CloseOneIdle(ReferenceEquals(host, wanted) ? alpn : null))
+                return true;
+        }
+        return false;
     }
 
     /// <summary>ORIGINAL_DST: the host is where the client was going.</summary>

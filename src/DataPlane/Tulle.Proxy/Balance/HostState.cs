@@ -33,8 +33,13 @@ public sealed class HostState(ClusterState cluster, EndpointConfig config, Endpo
 
     public bool IsRemoved;
 
-    /// <summary>Requests of this loop that wait for a connection because the cluster may open no more.</summary>
-    public Queue<IConnectionWaiter>? Waiters;
+    /// <summary>Permits for pooled connections that this host holds on this loop: open, connecting, or granted to a request that will connect.</summary>
+    internal int Permits;
+
+    /// <summary>Requests of this loop that wait for a connection because the cluster may open no more. See <see cref="ConnectionQueue"/>.</summary>
+    internal ConnectionWait? FirstWait, LastWait;
+
+    internal int WaitIndex;
 
     public bool IsHealthy => Config.Health is EndpointHealth.Unknown or EndpointHealth.Healthy or EndpointHealth.Degraded && !Health.FailsActiveCheck && !Health.IsEjected;
 
@@ -63,6 +68,46 @@ public sealed class HostState(ClusterState cluster, EndpointConfig config, Endpo
         return true;
     }
 
+    /// <summary>Takes a permit for a pooled connection; false when the request has to wait for one.</summary>
+    internal bool TryPermit(IReadOnlyList<string> alpn)
+    {
+        var breaker = Cluster.Breaker;
+        if (!breaker.TryConnection())
+        {
+            Cluster.Stats.ConnectionOverflow.Add(Cluster.LoopIndex);
+            // What lies idle and does not fit gives way to what is wanted.
+            if (!(Cluster.CloseIdleElsewhere(this, alpn) && breaker.TryConnection()))
+            {
+                if (Permits > 0)
+                    return false;
+                breaker.ForceConnection();
+            }
+        }
+        Permits++;
+        return true;
+    }
+
+    /// <summary>Gives a permit of <see cref="TryPermit"/> or <see cref="IConnectionWaiter.OnPermit"/> back, and serves who waits for one.</summary>
+    internal void GivePermit()
+    {
+        Permits--;
+        Cluster.Breaker.EndConnection();
+        Cluster.Waiting.Serve(this);
+    }
+
+    /// <summary>Closes one idle connection, one that was asked for under another ALPN list than <paramref name="except"/> if that is given.</summary>
+    internal bool CloseOneIdle(IReadOnlyList<string>? except)
+    {
+        for (var i = 0; i < _idleCount; i++)
+        {
+            if (except is not null && ReferenceEquals(_idle[i]!.AlpnChoice, except))
+                continue;
+            _idle[i]!.CloseIdle();
+            return true;
+        }
+        return false;
+    }
+
     public void RemoveIdle(UpstreamConnection connection)
     {
         for (var i = 0; i < _idleCount; i++)
@@ -81,11 +126,4 @@ public sealed class HostState(ClusterState cluster, EndpointConfig config, Endpo
         while (_idleCount > 0)
             _idle[_idleCount - 1]!.CloseIdle();
     }
-}
-
-/// <summary>A request that waits for a connection of a host.</summary>
-public interface IConnectionWaiter
-{
-    /// <summary>A connection became free (or a permit, then null). False when the waiter no longer wants it.</summary>
-    bool OnConnectionFree(UpstreamConnection? connection);
 }

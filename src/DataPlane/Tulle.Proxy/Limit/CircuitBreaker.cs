@@ -19,7 +19,10 @@ public sealed class CircuitBreaker
         _retriesMax = thresholds.RetriesMax;
     }
 
-    public bool TryConnection(bool isFirstOfHost) => Try(ref _connections, isFirstOfHost ? Math.Max(1, _connectionsMax) : _connectionsMax);
+    public bool TryConnection() => Try(ref _connections, _connectionsMax);
+
+    /// <summary>A connection beyond the limit: a host without any on a loop may always have one, or its requests could never be served (as in Envoy).</summary>
+    public void ForceConnection() => Interlocked.Increment(ref _connections);
 
     public void EndConnection() => Interlocked.Decrement(ref _connections);
 
@@ -38,6 +41,10 @@ public sealed class CircuitBreaker
     public int Requests => Volatile.Read(ref _requests);
 
     public int Connections => Volatile.Read(ref _connections);
+
+    public int Pending => Volatile.Read(ref _pending);
+
+    public int Retries => Volatile.Read(ref _retries);
 
     private static bool Try(ref int count, uint max)
     {

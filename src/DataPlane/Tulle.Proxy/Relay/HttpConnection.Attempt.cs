@@ -13,11 +13,18 @@ internal sealed partial class HttpConnection
         None,
         BackOff,
         Queued,
+
+        /// <summary>A connection that became free is ours; the next step uses it.</summary>
+        Handed,
+
+        /// <summary>A permit for a connection is ours; the next step connects.</summary>
+        Granted,
         Connecting,
         Active,
     }
 
     private AttemptPhase _phase;
+    private ConnectionWait? _wait;
     private UpstreamConnection? _up;
     private HostState? _upHost;
     private List<HostState>? _tried;
@@ -96,23 +103,23 @@ internal sealed partial class HttpConnection
         }
         _countedPending = true;
         cluster.Stats.RequestPendingActive.Add(loop);
-        if (!cluster.Breaker.TryConnection(_upHost!.Connections == 0))
+        if (_upHost!.TryPermit(_manager.UpstreamAlpn))
         {
-            cluster.Stats.ConnectionOverflow.Add(loop);
-            (_upHost.Waiters ??= new Queue<IConnectionWaiter>()).Enqueue(this);
-            _phase = AttemptPhase.Queued;
+            BeginConnect();
             return;
         }
-        BeginConnect();
+        cluster.Waiting.Add(_wait ??= new ConnectionWait(this), _upHost, _manager.UpstreamAlpn);
+        _phase = AttemptPhase.Queued;
     }
 
     private void BeginConnect()
     {
         _wasReused = false;
-        _up = UpstreamConnection.Begin(Worker, _upHost!, _manager.UpstreamAlpn, _signal, out var failure, out var text);
+        // Whatever comes of it, the permit is no longer this attempt's to give back.
+        _phase = AttemptPhase.None;
+        _up = UpstreamConnection.Begin(Worker, _upHost!, _manager.UpstreamAlpn, isPooled: true, _signal, out var failure, out var text);
         if (_up is null)
         {
-            _cluster!.Breaker.EndConnection();
             FailAttempt(failure.Reason, text);
             return;
         }
@@ -120,39 +127,19 @@ internal sealed partial class HttpConnection
         _connectDeadline = Now + _cluster!.Config.ConnectTimeoutMs;
     }
 
-    /// <summary>A connection (or the permit for one) became free while this request was queued.</summary>
-    public bool OnConnectionFree(UpstreamConnection? connection)
+    public void OnConnection(UpstreamConnection connection)
     {
-        if (_phase != AttemptPhase.Queued || _closed || _ended)
-            return false;
-        if (connection is null)
-        {
-            if (!_cluster!.Breaker.TryConnection(_upHost!.Connections == 0))
-                return false;
-            _phase = AttemptPhase.None;
-            Worker.Loop.Defer(() =>
-            {
-                if (_closed || _ended)
-                    return;
-                BeginConnect();
-                _signal.Raise();
-            });
-            return true;
-        }
-        if (!ReferenceEquals(connection.Host, _upHost))
-            return false;
         _up = connection;
         _wasReused = true;
         connection.Use(_signal);
-        _phase = AttemptPhase.None;
-        Worker.Loop.Defer(() =>
-        {
-            if (_closed || _up != connection)
-                return;
-            Activate();
-            _signal.Raise();
-        });
-        return true;
+        _phase = AttemptPhase.Handed;
+        ContinueLater();
+    }
+
+    public void OnPermit()
+    {
+        _phase = AttemptPhase.Granted;
+        ContinueLater();
     }
 
     private void EndPending()
@@ -320,6 +307,10 @@ internal sealed partial class HttpConnection
     private void EndAttempt(bool reuse)
     {
         EndPending();
+        if (_phase == AttemptPhase.Queued)
+            _cluster!.Waiting.Remove(_wait!);
+        else if (_phase == AttemptPhase.Granted)
+            _upHost!.GivePermit();
         if (_upOut is not null)
             Worker.Loop.Buffers.Return(_upOut);
         _upOut = null;
@@ -327,7 +318,7 @@ internal sealed partial class HttpConnection
         if (_up is { } up)
         {
             _up = null;
-            if (reuse && _upReusable && !_tunnel)
+            if ((reuse && _upReusable && !_tunnel) || _phase == AttemptPhase.Handed)
                 up.Release();
             else
                 up.Close();

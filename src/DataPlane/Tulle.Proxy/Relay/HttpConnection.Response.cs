@@ -48,6 +48,10 @@ internal sealed partial class HttpConnection
                 }
                 NextAttempt();
             }
+            if (_phase == AttemptPhase.Granted)
+                BeginConnect();
+            if (_phase == AttemptPhase.Handed)
+                Activate();
             if (_phase == AttemptPhase.Connecting)
                 moved |= StepConnect();
             moved |= PumpRequest();

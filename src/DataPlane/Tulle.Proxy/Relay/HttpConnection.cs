@@ -35,6 +35,9 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
     private byte[]? _out;
     private int _outStart, _outEnd;
 
+    // Made when the connection first has to go on behind the others, then kept.
+    private Action? _raise;
+
     private long _lastActivityMs;
     private long _headStartMs;
     private int _requestCount;
@@ -58,6 +61,9 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
     private int LoopIndex => Worker.Loop.Index;
 
     private long Now => Worker.Loop.NowMs;
+
+    /// <summary>Another step after what else is ready on this loop now.</summary>
+    private void ContinueLater() => Worker.Loop.Defer(_raise ??= _signal.Raise);
 
     public void Start()
     {

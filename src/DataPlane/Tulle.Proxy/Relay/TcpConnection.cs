@@ -130,7 +130,7 @@ internal sealed class TcpConnection : Connection, IPeerListener
         }
         _record.UpstreamHost = _host.Address;
         _record.Endpoint = _host.Config.Facts;
-        if (!_cluster.Breaker.TryConnection(_host.Connections == 0))
+        if (!_cluster.Breaker.TryConnection())
         {
             _cluster.Stats.ConnectionOverflow.Add(Worker.Loop.Index);
             _record.Reason = FailureReason.Overflow;
@@ -138,10 +138,9 @@ internal sealed class TcpConnection : Connection, IPeerListener
         }
         _timer.Reset();
         Worker.Loop.ArmAfter(_timer, _cluster.Config.ConnectTimeoutMs);
-        _up = UpstreamConnection.Begin(Worker, _host, [], _signal, out var failure, out var text);
+        _up = UpstreamConnection.Begin(Worker, _host, [], isPooled: false, _signal, out var failure, out var text);
         if (_up is not null)
             return true;
-        _cluster.Breaker.EndConnection();
         _record.Reason = failure.Reason;
         _record.TransportFailure = text;
         return false;

@@ -18,11 +18,13 @@ public sealed class UpstreamConnection : ISocketOwner
     private readonly ActionTimer _idleTimer;
     private readonly TlsClientConfig? _tls;
     private bool _tcpReady;
+    private readonly bool _isPooled;
     private bool _counted;
 
-    private UpstreamConnection(ProxyWorker worker, HostState host, LoopSocket socket, TlsClientConfig? tls, IReadOnlyList<string> alpn)
+    private UpstreamConnection(ProxyWorker worker, HostState host, LoopSocket socket, TlsClientConfig? tls, IReadOnlyList<string> alpn, bool isPooled)
     {
         _worker = worker;
+        _isPooled = isPooled;
         Host = host;
         _tls = tls;
         AlpnChoice = alpn;
@@ -56,8 +58,12 @@ public sealed class UpstreamConnection : ISocketOwner
 
     public int InStart, InEnd;
 
-    /// <summary>Begins to connect; null when not even that worked (<paramref name="failure"/>).</summary>
-    public static UpstreamConnection? Begin(ProxyWorker worker, HostState host, IReadOnlyList<string> alpn, Signal signal, out Failure failure, out string text)
+    /// <summary>
+    /// Begins to connect; null when not even that worked (<paramref name="failure"/>). The caller holds a permit: of the host when the connection is
+    /// <paramref name="isPooled"/>, else of the breaker alone. It is the connection's from now on, and given back when there is none.
+    /// </summary>
+    public static UpstreamConnection? Begin(
+        ProxyWorker worker, HostState host, IReadOnlyList<string> alpn, bool isPooled, Signal signal, out Failure failure, out string text)
     {
         var cluster = host.Cluster;
         var fd = worker.Loop.Kernel.Connect(host.Address, cluster.Config.BindAddress, worker.Shared.UpstreamMark);
@@ -67,13 +73,14 @@ public sealed class UpstreamConnection : ISocketOwner
             text = $"immediate connect error: {Errno.Text(-fd)}";
             cluster.Stats.ConnectFail.Add(worker.Loop.Index);
             host.ConnectFails++;
+            GivePermit(host, isPooled);
             return null;
         }
         var socket = new LoopSocket(worker.Loop, fd) { Signal = signal };
         UpstreamConnection connection;
         try
         {
-            connection = new UpstreamConnection(worker, host, socket, ChooseTls(cluster.Config, host.Config.Facts), alpn);
+            connection = new UpstreamConnection(worker, host, socket, ChooseTls(cluster.Config, host.Config.Facts), alpn, isPooled);
         }
         catch (InvalidOperationException error)
         {
@@ -84,6 +91,7 @@ public sealed class UpstreamConnection : ISocketOwner
             cluster.Stats.TlsFail.Add(worker.Loop.Index);
             cluster.Stats.ConnectFail.Add(worker.Loop.Index);
             host.ConnectFails++;
+            GivePermit(host, isPooled);
             return null;
         }
         socket.Start(assumeWritable: false);
@@ -96,6 +104,17 @@ public sealed class UpstreamConnection : ISocketOwner
         failure = default;
         text = "";
         return connection;
+    }
+
+    private static void GivePermit(HostState host, bool isPooled)
+    {
+        if (isPooled)
+        {
+            host.GivePermit();
+            return;
+        }
+        host.Cluster.Breaker.EndConnection();
+        host.Cluster.Waiting.Serve(host);
     }
 
     /// <summary>The first transport match whose metadata the endpoint has; otherwise the cluster's own.</summary>
@@ -183,12 +202,11 @@ public sealed class UpstreamConnection : ISocketOwner
         }
         Socket.Signal = null;
         Socket.Owner = this;
-        while (Host.Waiters is { Count: > 0 } waiters)
-        {
-            if (waiters.Dequeue().OnConnectionFree(this))
-                return;
-        }
-        if (!Host.PutIdle(this))
+        var waiting = Host.Cluster.Waiting;
+        if (!waiting.IsEmpty && waiting.Hand(this))
+            return;
+        // Whoever still waits wants another host: a connection that would lie idle gives him its permit.
+        if (!waiting.IsEmpty || !Host.PutIdle(this))
         {
             Close();
             return;
@@ -249,12 +267,6 @@ public sealed class UpstreamConnection : ISocketOwner
         Host.Cluster.Stats.ConnectionActive.Add(loop, -1);
         Host.Cluster.Stats.ConnectionDestroy.Add(loop);
         Host.Connections--;
-        Host.Cluster.Breaker.EndConnection();
-        // A permit is free: the next waiting request may open its own.
-        while (Host.Waiters is { Count: > 0 } waiters)
-        {
-            if (waiters.Dequeue().OnConnectionFree(null))
-                return;
-        }
+        GivePermit(Host, _isPooled);
     }
 }
