@@ -35,7 +35,8 @@ internal sealed class SimulatedProxy : IDisposable
 
     /// <summary>One HTTP listener, one route, one cluster of endpoints 10.0.0.3, .4 and so on; each part may say more (YAML in flow style).</summary>
     public static string Http(
-        string route = "timeout: 3s", string cluster = "", string manager = "", int endpoints = 1, string action = "route: { cluster: u, $ }", string host = "") => $$"""
+        string route = "timeout: 3s", string cluster = "", string manager = "", int endpoints = 1, string action = "route: { cluster: u, $ }", string host = "",
+        string match = "prefix: /") => $$"""
         static_resources:
           listeners:
           - name: l0
@@ -47,7 +48,7 @@ internal sealed class SimulatedProxy : IDisposable
                   "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
                   stat_prefix: h
                   {{manager}}
-                  route_config: { virtual_hosts: [ { name: v, domains: ["*"], {{host}} routes: [ { match: { prefix: / }, {{action.Replace("$", route, StringComparison.Ordinal)}} } ] } ] }
+                  route_config: { max_direct_response_body_size_bytes: 1000000, virtual_hosts: [ { name: v, domains: ["*"], {{host}} routes: [ { match: { {{match}} }, {{action.Replace("$", route, StringComparison.Ordinal)}} } ] } ] }
                   http_filters: [ { name: r, typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router } } ]
           clusters:
           - { name: u, type: STATIC, connect_timeout: 1s, {{cluster}} load_assignment: { cluster_name: u, endpoints: [ { lb_endpoints: [ {{

@@ -57,6 +57,9 @@ public sealed class ProxyWorker
 
     internal ExchangePool Exchanges { get; } = new();
 
+    /// <summary>Bytes that requests of this loop hold for another try.</summary>
+    internal long ReplayBytes { get; set; }
+
     /// <summary>Draining for good: every answer says Connection: close.</summary>
     public bool IsDraining { get; private set; }
 

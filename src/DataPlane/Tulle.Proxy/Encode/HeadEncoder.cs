@@ -85,6 +85,9 @@ internal static class HeadEncoder
             writer.Add("connection: Upgrade\r\n"u8);
         else if (close)
             writer.Add("connection: close\r\n"u8);
+        else if (http10)
+            // An HTTP/1.0 client takes the connection for closed unless it is told (RFC 9112 section 9.3).
+            writer.Add("connection: keep-alive\r\n"u8);
         writer.Add("\r\n"u8);
     }
 }

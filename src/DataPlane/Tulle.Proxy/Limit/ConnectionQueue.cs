@@ -1,5 +1,3 @@
-using Tulle.Snapshot;
-
 namespace Tulle.Proxy;
 
 /// <summary>A request that can wait for a connection of a host. It is only told; what it does with it is for its own step, never inside another's stack.</summary>

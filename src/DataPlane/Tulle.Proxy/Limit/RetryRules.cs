@@ -8,9 +8,12 @@ namespace Tulle.Proxy;
 internal static class RetryRules
 {
     /// <summary>No answer came.</summary>
-    /// <param name="requestSent">The request (or a part of it) was sent before the failure.</param>
-    /// <param name="reused">The connection came from the pool: a close at once most likely raced with the upstream's keep-alive timeout.</param>
-    public static bool OnReset(RetryConfig? retry, FailureReason reason, bool requestSent, bool reused)
+    /// <param name="requestSent">A byte of the request was handed to the kernel before the failure: the upstream may have acted on it.</param>
+    /// <param name="mayRepeat">
+    /// The connection came from the pool and closed before a byte of an answer, which most likely raced with the upstream's keep-alive timeout, and the
+    /// request may be repeated by anybody: an idempotent method without a body (RFC 9110 section 9.2.2).
+    /// </param>
+    public static bool OnReset(RetryConfig? retry, FailureReason reason, bool requestSent, bool mayRepeat)
     {
         if (retry is null)
             return false;
@@ -19,8 +22,12 @@ internal static class RetryRules
             return true;
         if (isConnect && (retry.On & (RetryOn.ConnectFailure | RetryOn.ResetBeforeRequest)) != 0)
             return true;
-        return (retry.On & RetryOn.ResetBeforeRequest) != 0 && (!requestSent || (reused && reason == FailureReason.UpstreamClosed));
+        return (retry.On & RetryOn.ResetBeforeRequest) != 0 && (!requestSent || mayRepeat);
     }
+
+    /// <summary>Methods whose repetition has the effect of one (RFC 9110 section 9.2.2).</summary>
+    public static bool IsIdempotent(RequestMethod method) =>
+        method is RequestMethod.Get or RequestMethod.Head or RequestMethod.Options or RequestMethod.Trace or RequestMethod.Put or RequestMethod.Delete;
 
     public static bool OnResponse(RetryConfig? retry, HttpHead response)
     {

@@ -29,6 +29,9 @@ internal sealed partial class HttpConnection
     private HostState? _upHost;
     private List<HostState>? _tried;
     private int _attempts;
+
+    // A byte of the request went to the kernel in this attempt; the clock of the answer runs.
+    private bool _requestSent, _clockRuns;
     private bool _ended;
     private bool _countedRequest, _countedPending, _countedRetry, _wasReused;
     private long _routeDeadline = long.MaxValue, _requestDeadline = long.MaxValue, _maxDeadline = long.MaxValue, _tryDeadline = long.MaxValue;
@@ -50,6 +53,10 @@ internal sealed partial class HttpConnection
     {
         var cluster = _cluster!;
         _attempts++;
+        _requestSent = false;
+        // Waiting for a connection takes from the route's time; sending a long request does not.
+        if (!_clockRuns)
+            _routeDeadline = AnswerDeadline();
         _record.Attempts = _attempts;
         var retry = _action!.Retry;
         if (!cluster.Breaker.TryRequest())
@@ -78,8 +85,6 @@ internal sealed partial class HttpConnection
         _record.Endpoint = _upHost.Config.Facts;
         _record.TransportFailure = "";
         _attemptStartMicros = Worker.Loop.Kernel.WallMicros;
-        if (retry is { PerTryTimeoutMs: > 0 })
-            _tryDeadline = Now + retry.PerTryTimeoutMs;
         if (_upHost.TakeIdle(_manager.UpstreamAlpn) is { } idle)
         {
             _up = idle;
@@ -180,6 +185,10 @@ internal sealed partial class HttpConnection
         _connectDeadline = long.MaxValue;
         var up = _up!;
         up.Requests++;
+        if (!_clockRuns)
+            _routeDeadline = long.MaxValue;
+        else
+            StartTryClock();
         _record.UpstreamLocal = up.Local;
         _record.UpstreamPeer = up.Transport.Peer;
         if (_host is { AttemptCountInRequest: true })
@@ -213,17 +222,35 @@ internal sealed partial class HttpConnection
             if (_canReplay)
                 AppendReplay(piece);
             if (_bodyLeft == 0)
-            {
-                _requestComplete = true;
-                _record.RequestEndMicros = Worker.Loop.Kernel.WallMicros;
-                _requestDeadline = long.MaxValue;
-            }
+                NoteRequestComplete();
         }
         WriteUp(staged.Written);
         if (_replayLength > 0 && !canJoin)
             SendBody(_replay.AsSpan(0, _replayLength));
         if (_requestComplete && _request.IsChunked)
             EmitLastChunk();
+    }
+
+    private long AnswerDeadline() => _action!.TimeoutMs > 0 && !_upgrade ? Now + _action.TimeoutMs : long.MaxValue;
+
+    private void StartTryClock()
+    {
+        if (_action!.Retry is { PerTryTimeoutMs: > 0 } retry)
+            _tryDeadline = Now + retry.PerTryTimeoutMs;
+    }
+
+    /// <summary>The last byte of the request is here: from now on the time for the answer runs (Envoy starts both clocks here, not at the head).</summary>
+    private void NoteRequestComplete()
+    {
+        _requestComplete = true;
+        _requestDeadline = long.MaxValue;
+        _record.RequestEndMicros = Worker.Loop.Kernel.WallMicros;
+        if (_clockRuns || _localReply || _responseComplete || _action is null)
+            return;
+        _clockRuns = true;
+        _routeDeadline = AnswerDeadline();
+        if (_phase == AttemptPhase.Active && !_responseStarted)
+            StartTryClock();
     }
 
     /// <summary>Sends body bytes in the framing of the request.</summary>
@@ -251,15 +278,20 @@ internal sealed partial class HttpConnection
     {
         if (_localReply || _phase != AttemptPhase.Active)
             return;
-        var staged = new ByteWriter(Worker.Loop.Staging);
-        staged.Add("0\r\n"u8);
+        var joined = new ChunkWriter(Worker.Loop.Staging, isChunked: true);
+        AddLastChunk(ref joined);
+        WriteUp(joined.Finish());
+    }
+
+    private void AddLastChunk(ref ChunkWriter joined)
+    {
+        joined.BeginLast(writeSize: true);
         if (_trailers is not null)
         {
             foreach (var (name, value) in _trailers)
-                staged.AddField(name, value);
+                joined.AddTrailer(name, value);
         }
-        staged.Add("\r\n"u8);
-        WriteUp(staged.Written);
+        joined.End();
     }
 
     private void WriteUp(ReadOnlySpan<byte> data)
@@ -269,6 +301,7 @@ internal sealed partial class HttpConnection
             var sent = _up!.Transport.Write(data);
             if (sent == data.Length)
             {
+                _requestSent = true;
                 _cluster!.Stats.BytesSent.Add(LoopIndex, sent);
                 return;
             }
@@ -279,6 +312,7 @@ internal sealed partial class HttpConnection
             }
             if (sent > 0)
             {
+                _requestSent = true;
                 _cluster!.Stats.BytesSent.Add(LoopIndex, sent);
                 data = data[sent..];
             }
@@ -297,6 +331,7 @@ internal sealed partial class HttpConnection
         var sent = _up.Transport.Write(_upOut.AsSpan(_upOutStart, _upOutEnd - _upOutStart));
         if (sent <= 0)
             return false;
+        _requestSent = true;
         _cluster!.Stats.BytesSent.Add(LoopIndex, sent);
         _lastActivityMs = Now;
         BufferQueue.Consume(Worker.Loop.Buffers, ref _upOut, ref _upOutStart, ref _upOutEnd, sent);
@@ -337,7 +372,6 @@ internal sealed partial class HttpConnection
             _countedRetry = false;
             _cluster!.Breaker.EndRetry();
         }
-        _trailers?.Clear();
         _phase = AttemptPhase.None;
         _tryDeadline = _connectDeadline = long.MaxValue;
     }
@@ -354,8 +388,8 @@ internal sealed partial class HttpConnection
             stats.RequestReset.Add(LoopIndex);
             CountUpstreamCode(503);
         }
-        var reused = _wasReused;
-        var requestSent = _phase == AttemptPhase.Active;
+        var mayRepeat = _wasReused && reason == FailureReason.UpstreamClosed && !_responseStarted
+            && !_request.IsChunked && _request.ContentLength <= 0 && RetryRules.IsIdempotent(_request.Method);
         EndAttempt(reuse: false);
         _record.TransportFailure = transportFailure;
         if (_responseStarted)
@@ -367,7 +401,7 @@ internal sealed partial class HttpConnection
             _ended = true;
             return;
         }
-        if (reason != FailureReason.Overflow && RetryRules.OnReset(_action!.Retry, reason, requestSent, reused) && TryRetry())
+        if (reason != FailureReason.Overflow && RetryRules.OnReset(_action!.Retry, reason, _requestSent, mayRepeat) && TryRetry())
             return;
         ReplyUpstreamFailure(reason, transportFailure);
     }

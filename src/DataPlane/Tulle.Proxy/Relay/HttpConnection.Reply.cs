@@ -25,8 +25,14 @@ internal sealed partial class HttpConnection
             case ParseStatus.LengthAndChunked:
                 Reply(400, "Bad Request"u8, FailureReason.DownstreamProtocol, "http1.content_length_and_chunked_not_allowed");
                 break;
-            case ParseStatus.NeedMore:
+            case ParseStatus.NeedMore when _lateHead == HeadLimit.Head:
                 Reply(408, "request header timeout"u8, FailureReason.RequestTimeout, "request_header_timeout");
+                break;
+            case ParseStatus.NeedMore when _lateHead == HeadLimit.Request:
+                Reply(408, "request timeout"u8, FailureReason.RequestTimeout);
+                break;
+            case ParseStatus.NeedMore:
+                Reply(408, "stream timeout"u8, FailureReason.StreamIdle);
                 break;
             default:
                 Reply(400, "Bad Request"u8, FailureReason.DownstreamProtocol);
@@ -50,12 +56,13 @@ internal sealed partial class HttpConnection
     private void AbortRequest(FailureReason reason, int status, ReadOnlySpan<byte> body)
     {
         EndAttempt(reuse: false);
-        if (_responseStarted)
+        if (_responseStarted || _localReply)
         {
             _record.Reason = reason;
             _record.Details = Failures.Details(reason);
             _keepAlive = false;
-            _abort = true;
+            // Framing tells the client that the answer is not whole; only where its end is the end of the connection does it take a reset.
+            _abort = _responseStarted && _bodyMode == BodyMode.UntilClose && !_downChunked;
             _ended = true;
             return;
         }
@@ -68,6 +75,7 @@ internal sealed partial class HttpConnection
     private void Reply(int status, ReadOnlySpan<byte> body, FailureReason reason, string? details = null, ReadOnlySpan<byte> location = default)
     {
         _localReply = true;
+        _routeDeadline = _tryDeadline = _requestDeadline = _maxDeadline = long.MaxValue;
         _record.Status = status;
         _record.Reason = reason;
         _record.Details = details ?? Failures.Details(reason);
@@ -110,13 +118,23 @@ internal sealed partial class HttpConnection
         _bodyMode = BodyMode.None;
         _downChunked = false;
         var staged = new ByteWriter(Worker.Loop.Staging);
-        HeadEncoder.WriteResponse(ref staged, _response, chunked: false, close: !_keepAlive, upgrade: false, http10: false);
-        if (hasBody && _request.Method != RequestMethod.Head)
-        {
+        HeadEncoder.WriteResponse(ref staged, _response, chunked: false, !_keepAlive, upgrade: false, _request.MinorVersion == 0 && _manager.AcceptHttp10);
+        if (!hasBody || _request.Method == RequestMethod.Head)
+            body = default;
+        _record.BytesSent += body.Length;
+        var joins = body.Length <= JoinBytesMax;
+        if (joins)
             staged.Add(body);
-            _record.BytesSent += body.Length;
+        if (staged.Overflowed)
+        {
+            // Edits of the route made a head that nothing holds: no answer is better than half of one.
+            _record.Details = "local_response_head_too_large";
+            _ended = true;
+            return;
         }
         WriteDown(staged.Written);
+        if (!joins)
+            WriteDown(body);
         CompleteResponse();
     }
 
@@ -155,7 +173,7 @@ internal sealed partial class HttpConnection
         while (!_ended && FlushDown())
         {
         }
-        var relay = new TcpRelay(Worker.Loop, _down, up.Transport, _signal, _manager.StreamIdleTimeoutMs);
+        var relay = new TcpRelay(Worker.Loop, _down, up.Transport, _signal, _action?.IdleTimeoutMs ?? _manager.StreamIdleTimeoutMs);
         if (_outEnd > _outStart)
             relay.PreloadToDownstream(_out.AsSpan(_outStart, _outEnd - _outStart));
         if (_inEnd > _inStart)

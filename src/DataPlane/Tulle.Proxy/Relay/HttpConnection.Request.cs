@@ -9,8 +9,14 @@ namespace Tulle.Proxy;
 /// <summary>The request side: normalise, route, prepare the fields, carry the body.</summary>
 internal sealed partial class HttpConnection
 {
-    /// <summary>Bytes of a request body kept for another try. Default 1 MiB. Source: Envoy per_connection_buffer_limit_bytes. Beyond it the request is not retried.</summary>
+    /// <summary>
+    /// Bytes of a request body kept for another try. Default 1 MiB. Source: Envoy per_connection_buffer_limit_bytes. Beyond it the request is not
+    /// retried (counted in retry_or_shadow_abandoned).
+    /// </summary>
     private const int ReplayBytesMax = 1 << 20;
+
+    /// <summary>The same of all requests of one loop together. Default 64 MiB. Source: ours; Envoy has none, and 10,000 uploads would be 10 GB.</summary>
+    private const long ReplayTotalBytesMax = 64 << 20;
 
     private RouteConfig? _route;
     private RouteActionConfig? _action;
@@ -27,6 +33,7 @@ internal sealed partial class HttpConnection
     private bool _upgrade;
     private bool _tunnel;
     private bool _sendContinue;
+    private int _trailerCount;
 
     // Body bytes already sent, for another try.
     private byte[]? _replay;
@@ -52,10 +59,13 @@ internal sealed partial class HttpConnection
         _phase = AttemptPhase.None;
         _attempts = 0;
         _tried?.Clear();
+        _interimAnswers = 0;
         _routeDeadline = _requestDeadline = _maxDeadline = long.MaxValue;
         _tryDeadline = long.MaxValue;
-        _canReplay = false;
+        _canReplay = _clockRuns = _requestSent = false;
         _replayLength = 0;
+        _trailers?.Clear();
+        _trailerCount = 0;
         _response.Reset([]);
     }
 
@@ -73,7 +83,7 @@ internal sealed partial class HttpConnection
             Reply(426, "Upgrade Required"u8, FailureReason.VersionUnsupported);
             return;
         }
-        if (!head.HasAuthority && head.MinorVersion == 1)
+        if (!head.HasAuthority)
         {
             Reply(400, default, FailureReason.MissingHost);
             return;
@@ -83,8 +93,8 @@ internal sealed partial class HttpConnection
             Reply(400, default, FailureReason.None, "path_normalization_failed");
             return;
         }
-        if (_manager.RequestTimeoutMs > 0)
-            _requestDeadline = Now + _manager.RequestTimeoutMs;
+        if (_manager.RequestTimeoutMs > 0 && !_requestComplete)
+            _requestDeadline = _headStartMs + _manager.RequestTimeoutMs;
         if (!CheckUpgrade(head))
             return;
         RequestFields.Prepare(Worker, _manager, head, _record, Facts, _down.Peer, _upgrade);
@@ -92,10 +102,11 @@ internal sealed partial class HttpConnection
             _sourceWorkload = PeerMetadata.Take(Worker, head, out _peerTold);
         if (!FindRoute(head))
             return;
-        if (head.ExpectsContinue && !_manager.Proxy100Continue)
+        if (head.ExpectsContinue && (!_manager.Proxy100Continue || head.MinorVersion == 0))
         {
             head.Remove(KnownHeader.Expect);
-            _sendContinue = !_requestComplete;
+            // An HTTP/1.0 client knows no interim answers (RFC 9110 section 10.1.1).
+            _sendContinue = !_requestComplete && head.MinorVersion == 1;
         }
         StartForward(head);
     }
@@ -109,18 +120,18 @@ internal sealed partial class HttpConnection
             Reply(403, default, FailureReason.UpgradeFailed);
             return false;
         }
-        if (!head.IsUpgrade)
-            return true;
-        var index = head.Find(KnownHeader.Upgrade);
-        if (index < 0)
-            return true;
-        if (!Contains(_manager.Upgrades, head.Value(index)))
+        switch (UpgradeTokens.Judge(head, _manager.Upgrades))
         {
-            Reply(403, default, FailureReason.UpgradeFailed);
-            return false;
+            case UpgradeVerdict.Refused:
+                _keepAlive = false;
+                Reply(403, default, FailureReason.UpgradeFailed);
+                return false;
+            case UpgradeVerdict.Allowed:
+                _upgrade = true;
+                return true;
+            default:
+                return true;
         }
-        _upgrade = true;
-        return true;
     }
 
     private static bool Contains(IReadOnlyList<string> list, ReadOnlySpan<byte> value)
@@ -176,8 +187,10 @@ internal sealed partial class HttpConnection
         var cluster = _cluster!;
         _record.Cluster = cluster.Config;
         _record.ClusterName = cluster.Config.Name;
-        if (action.TimeoutMs > 0 && !_upgrade)
-            _routeDeadline = Now + action.TimeoutMs;
+        // A body that came with its head makes the request complete, although it is taken only when there is a connection.
+        _clockRuns = _bodyLeft >= 0 && _inEnd - _inStart >= _bodyLeft;
+        if (_clockRuns)
+            _routeDeadline = AnswerDeadline();
         if (action.MaxDurationMs > 0)
             _maxDeadline = Now + action.MaxDurationMs;
         RequestFields.Rewrite(action, head);
@@ -265,7 +278,7 @@ internal sealed partial class HttpConnection
         {
             if (_inStart == _inEnd)
             {
-                if (!readMore || !ReadBody())
+                if (!readMore || _budget.IsSpent || !ReadBody())
                     return moved;
             }
             var taken = TakeBody(_in.AsSpan(_inStart, _inEnd - _inStart));
@@ -292,6 +305,7 @@ internal sealed partial class HttpConnection
         {
             _inEnd = _bodyBase + count;
             _lastActivityMs = Now;
+            _budget.TakeRead(count);
             return true;
         }
         if (count != -Errno.EAGAIN)
@@ -310,50 +324,77 @@ internal sealed partial class HttpConnection
     /// <summary>Decodes and forwards what is at hand.</summary>
     private BodyTake TakeBody(ReadOnlySpan<byte> data)
     {
-        if (_bodyLeft >= 0)
+        if (_bodyLeft < 0)
+            return TakeRequestChunks();
+        var count = (int)Math.Min(_bodyLeft, data.Length);
+        _inStart += count;
+        _bodyLeft -= count;
+        EmitBody(data[..count]);
+        if (_bodyLeft == 0)
+            NoteRequestComplete();
+        return BodyTake.Taken;
+    }
+
+    /// <summary>All chunks at hand: their content goes on in one write.</summary>
+    private BodyTake TakeRequestChunks()
+    {
+        var joined = new ChunkWriter(Worker.Loop.Staging, isChunked: true);
+        while (true)
         {
-            var count = (int)Math.Min(_bodyLeft, data.Length);
-            _inStart += count;
-            _bodyLeft -= count;
-            _requestComplete = _bodyLeft == 0;
-            EmitBody(data[..count]);
-        }
-        else
-        {
+            var data = _in.AsSpan(_inStart, _inEnd - _inStart);
             var happened = _requestChunks.Next(data, out var consumed, out var offset, out var length);
             switch (happened)
             {
                 case ChunkEvent.Data:
-                    EmitBody(data.Slice(offset, length));
+                    var content = data.Slice(offset, length);
+                    _inStart += consumed;
+                    if (!KeepBody(content))
+                        break;
+                    if (!joined.Fits(length))
+                    {
+                        WriteUp(joined.Finish());
+                        joined = new ChunkWriter(Worker.Loop.Staging, isChunked: true);
+                    }
+                    joined.Add(content);
                     break;
                 case ChunkEvent.Trailer:
-                    if (!TrailerLine.TryParse(data.Slice(offset, length), out var name, out var value))
+                    if (!TrailerLine.TryParse(data.Slice(offset, length), out var name, out var value) || ++_trailerCount > _manager.HeadFieldsMax)
                         goto case ChunkEvent.Error;
                     if (_manager.EnableTrailers && _cluster is { Config.EnableTrailers: true } && !_localReply)
                         KeepTrailer(name, value);
+                    _inStart += consumed;
                     break;
                 case ChunkEvent.Done:
-                    _requestComplete = true;
-                    EmitLastChunk();
-                    break;
-                case ChunkEvent.NeedMore:
+                    _inStart += consumed;
+                    if (_localReply || _phase != AttemptPhase.Active)
+                    {
+                        NoteRequestComplete();
+                        return BodyTake.Taken;
+                    }
+                    AddLastChunk(ref joined);
+                    WriteUp(joined.Finish());
+                    NoteRequestComplete();
+                    return BodyTake.Taken;
+                case ChunkEvent.Error:
+                    _inStart = _inEnd;
+                    // An answer of our own is on its way already: a second one would be read as the answer to something else.
+                    if (_localReply)
+                    {
+                        _keepAlive = false;
+                        return BodyTake.Ended;
+                    }
+                    AbortRequest(FailureReason.DownstreamProtocol, 400, "Bad Request"u8);
+                    return BodyTake.Ended;
+                default:
+                    if (!joined.IsEmpty)
+                        WriteUp(joined.Finish());
                     // An unfinished trailer line stays in the buffer; move it to the front so that more fits behind it.
                     if (consumed < data.Length)
                         return WaitForTrailer(consumed);
-                    break;
-                case ChunkEvent.Error:
-                    _inStart = _inEnd;
-                    AbortRequest(FailureReason.DownstreamProtocol, 400, "Bad Request"u8);
-                    return BodyTake.Ended;
+                    _inStart += consumed;
+                    return BodyTake.Taken;
             }
-            _inStart += consumed;
         }
-        if (_requestComplete)
-        {
-            _record.RequestEndMicros = Worker.Loop.Kernel.WallMicros;
-            _requestDeadline = long.MaxValue;
-        }
-        return BodyTake.Taken;
     }
 
     private BodyTake WaitForTrailer(int consumed)
@@ -369,6 +410,7 @@ internal sealed partial class HttpConnection
         if (count > 0)
         {
             _inEnd += count;
+            _budget.TakeRead(count);
             return BodyTake.Taken;
         }
         if (count == -Errno.EAGAIN)
@@ -379,20 +421,28 @@ internal sealed partial class HttpConnection
 
     private void EmitBody(ReadOnlySpan<byte> data)
     {
+        if (KeepBody(data))
+            SendBody(data);
+    }
+
+    /// <summary>Counts body bytes and keeps them for another try; false when nobody wants them.</summary>
+    private bool KeepBody(ReadOnlySpan<byte> data)
+    {
         if (data.IsEmpty)
-            return;
+            return false;
         _record.BytesReceived += data.Length;
         if (_localReply || _phase != AttemptPhase.Active)
-            return;
+            return false;
         if (_canReplay && !_responseStarted)
             AppendReplay(data);
-        SendBody(data);
+        return true;
     }
 
     private void AppendReplay(ReadOnlySpan<byte> data)
     {
-        if (_replayLength + data.Length > ReplayBytesMax)
+        if (_replayLength + data.Length > ReplayBytesMax || Worker.ReplayBytes + data.Length > ReplayTotalBytesMax)
         {
+            _cluster!.Stats.RetryBufferFull.Add(LoopIndex);
             _canReplay = false;
             ReleaseReplay();
             return;
@@ -400,6 +450,7 @@ internal sealed partial class HttpConnection
         if (_replay is null || _replay.Length - _replayLength < data.Length)
         {
             var grown = Worker.Loop.Buffers.Rent(Math.Max(_replayLength + data.Length, (_replay?.Length ?? 0) * 2));
+            Worker.ReplayBytes += grown.Length - (_replay?.Length ?? 0);
             if (_replay is not null)
             {
                 _replay.AsSpan(0, _replayLength).CopyTo(grown);
@@ -414,7 +465,10 @@ internal sealed partial class HttpConnection
     private void ReleaseReplay()
     {
         if (_replay is not null)
+        {
+            Worker.ReplayBytes -= _replay.Length;
             Worker.Loop.Buffers.Return(_replay);
+        }
         _replay = null;
         _replayLength = 0;
     }

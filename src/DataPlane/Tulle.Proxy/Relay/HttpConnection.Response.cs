@@ -20,6 +20,11 @@ internal sealed partial class HttpConnection
     /// <summary>Bytes of body that join the head in one write. Above it a copy costs more than a second send.</summary>
     private const int JoinBytesMax = 16 * 1024;
 
+    /// <summary>Interim answers (1xx) to one request. Source: none needs many; Envoy has no limit. Excess ends the attempt as a protocol error.</summary>
+    private const int InterimAnswersMax = 100;
+
+    private int _interimAnswers, _responseTrailers;
+
     /// <summary>Bytes of a response head. Source: Envoy's codec limit for responses is 60 KiB too.</summary>
     private const int ResponseHeadBytesMax = 60 * 1024;
 
@@ -58,6 +63,12 @@ internal sealed partial class HttpConnection
             moved |= PumpResponse();
             if (_responseComplete && _outEnd == _outStart && !_down.HasUnsent)
                 return true;
+            if (_budget.IsSpent)
+            {
+                _stats.TurnBudgetSpent.Add(LoopIndex);
+                ContinueLater();
+                break;
+            }
             if (!moved)
                 break;
         }
@@ -87,21 +98,27 @@ internal sealed partial class HttpConnection
         return limit > 0 ? _lastActivityMs + limit : long.MaxValue;
     }
 
+    /// <summary>The earliest of the deadlines that <see cref="CheckDeadlines"/> acts on.</summary>
+    private long EarliestDeadline() =>
+        Math.Min(Math.Min(Math.Min(_routeDeadline, _tryDeadline), Math.Min(_requestDeadline, _maxDeadline)), IdleDeadline());
+
     private void ArmForExchange()
     {
-        var deadline = Math.Min(Math.Min(_routeDeadline, _tryDeadline), Math.Min(_requestDeadline, _maxDeadline));
-        deadline = Math.Min(deadline, Math.Min(_connectDeadline, IdleDeadline()));
+        var deadline = Math.Min(_connectDeadline, EarliestDeadline());
         if (_phase == AttemptPhase.BackOff)
             deadline = Math.Min(deadline, _backOffUntil);
         Arm(deadline);
     }
 
+    /// <summary>
+    /// Acts on a deadline that is due. The clock decides, not the timer: the events of a busy peer come before timers in every turn, and a timer that
+    /// is armed anew at each of them never fires.
+    /// </summary>
     private void CheckDeadlines()
     {
-        if (!_timer.IsExpired)
-            return;
-        _timer.Reset();
         var now = Now;
+        if (now < EarliestDeadline())
+            return;
         if (now >= _requestDeadline && !_requestComplete)
         {
             _stats.RequestTimeout.Add(LoopIndex);
@@ -128,7 +145,7 @@ internal sealed partial class HttpConnection
         {
             _cluster!.Stats.RequestPerTryTimeout.Add(LoopIndex);
             _tryDeadline = long.MaxValue;
-            if (RetryRules.OnReset(_action!.Retry, FailureReason.PerTryTimeout, requestSent: true, reused: false))
+            if (RetryRules.OnReset(_action!.Retry, FailureReason.PerTryTimeout, requestSent: true, mayRepeat: false))
             {
                 if (_upHost is not null)
                     OutlierDetector.Note(Worker, _upHost, 504, isLocalFailure: true);
@@ -163,7 +180,7 @@ internal sealed partial class HttpConnection
                 {
                     if (_phase != AttemptPhase.Active || _ended || _tunnel)
                         return true;
-                    if (!ReadUp(up))
+                    if (_budget.IsSpent || !ReadUp(up))
                         return moved;
                     continue;
                 }
@@ -172,7 +189,7 @@ internal sealed partial class HttpConnection
                     return true;
                 continue;
             }
-            if (!ReadUp(up))
+            if (_budget.IsSpent || !ReadUp(up))
                 return moved;
             moved = true;
         }
@@ -195,6 +212,7 @@ internal sealed partial class HttpConnection
         {
             up.InEnd += count;
             _lastActivityMs = Now;
+            _budget.TakeRead(count);
             _cluster!.Stats.BytesReceived.Add(LoopIndex, count);
             return true;
         }
@@ -206,6 +224,15 @@ internal sealed partial class HttpConnection
 
     private void MakeResponseRoom(UpstreamConnection up)
     {
+        // Interim heads that were used up need no room.
+        if (!_responseStarted && up.InStart > 0)
+        {
+            up.In.AsSpan(up.InStart, up.InEnd - up.InStart).CopyTo(up.In);
+            up.InEnd -= up.InStart;
+            up.InStart = 0;
+            if (up.In!.Length - up.InEnd >= 1024)
+                return;
+        }
         var grown = Worker.Loop.Buffers.Rent(up.In!.Length < BufferPool.Medium ? BufferPool.Medium : up.In.Length < BufferPool.Large ? BufferPool.Large : up.In.Length * 2);
         up.In.AsSpan(0, up.InEnd).CopyTo(grown);
         Worker.Loop.Buffers.Return(up.In);
@@ -249,6 +276,12 @@ internal sealed partial class HttpConnection
         _responseBase = up.InStart;
         if (_response.Status is >= 100 and < 200 and not 101)
         {
+            if (++_interimAnswers > InterimAnswersMax)
+            {
+                _cluster!.Stats.ConnectionProtocolError.Add(LoopIndex);
+                FailAttempt(FailureReason.UpstreamProtocol, "");
+                return false;
+            }
             // 100 goes on only when the client asked and we did not answer it ourselves; other interim answers are swallowed.
             if (_response.Status == 100 && _manager.Proxy100Continue && _request.ExpectsContinue)
                 WriteDown("HTTP/1.1 100 Continue\r\n\r\n"u8);
@@ -271,6 +304,13 @@ internal sealed partial class HttpConnection
     private void OnResponseHead(UpstreamConnection up)
     {
         var head = _response;
+        // Behind a 101 is a tunnel: only to what was asked for, and allowed (RFC 9110 sections 7.8 and 15.2.2).
+        if (head.Status == 101 && !(_upgrade && _requestComplete && UpgradeTokens.Answers(head, _request)))
+        {
+            _cluster!.Stats.ConnectionProtocolError.Add(LoopIndex);
+            FailAttempt(FailureReason.UpstreamProtocol, "");
+            return;
+        }
         CountUpstreamCode(head.Status);
         var host = _upHost!;
         if (head.Status >= 500)
@@ -301,9 +341,17 @@ internal sealed partial class HttpConnection
         _record.Response = head;
         _record.ResponseStartMicros = Worker.Loop.Kernel.WallMicros;
         _upReusable = !head.IsClose;
+        if (head.Status == 204 && head.ContentLength >= 0)
+        {
+            // A 204 has no content and says no length (RFC 9110 section 8.6): a client that believed it would wait.
+            _upReusable &= head.ContentLength == 0;
+            head.Remove(KnownHeader.ContentLength);
+        }
         ChooseBodyMode(head);
-        if (head.Status == 101 && _upgrade)
-            _tunnel = true;
+        _tunnel = (head.Status == 101 && _upgrade) || IsConnectAnswer(head);
+        // A 2xx to CONNECT has no content, whatever its fields say (RFC 9110 section 9.3.6).
+        if (IsConnectAnswer(head))
+            head.Remove(KnownHeader.ContentLength);
         PrepareResponse(head);
         SendResponseHead(up, head);
     }
@@ -334,15 +382,18 @@ internal sealed partial class HttpConnection
         return true;
     }
 
+    private bool IsConnectAnswer(HttpHead head) => _request.Method == RequestMethod.Connect && head.Status is >= 200 and < 300;
+
     /// <summary>How the end of the body is known (RFC 9112 section 6.3).</summary>
     private void ChooseBodyMode(HttpHead head)
     {
         _responseChunks = default;
+        _responseTrailers = 0;
         _lastChunkSent = false;
         _downChunked = false;
-        if (head.Status == 101)
+        if (head.Status == 101 || IsConnectAnswer(head))
         {
-            _bodyMode = _upgrade ? BodyMode.UntilClose : BodyMode.None;
+            _bodyMode = BodyMode.UntilClose;
             return;
         }
         if (_request.Method == RequestMethod.Head || head.Status is 204 or 304 || (head.ContentLength == 0 && !head.IsChunked))
@@ -396,11 +447,12 @@ internal sealed partial class HttpConnection
 
     private void SendResponseHead(UpstreamConnection up, HttpHead head)
     {
-        if (MustClose)
+        // An answer that comes before the request is whole is the last on this connection.
+        if (MustClose || !_requestComplete)
             _keepAlive = false;
         var staged = new ByteWriter(Worker.Loop.Staging);
         var chunked = _downChunked && _bodyMode != BodyMode.None;
-        HeadEncoder.WriteResponse(ref staged, head, chunked, !_keepAlive, _tunnel, _request.MinorVersion == 0);
+        HeadEncoder.WriteResponse(ref staged, head, chunked, !_keepAlive && !_tunnel, head.Status == 101, _request.MinorVersion == 0);
         if (staged.Overflowed)
         {
             FailAttempt(FailureReason.UpstreamProtocol, "the response head is too large");
@@ -455,7 +507,7 @@ internal sealed partial class HttpConnection
                     GrowResponse(up);
                 break;
             case BodyMode.Chunked:
-                return TakeChunks(up, data);
+                return TakeChunks(up);
             default:
                 up.InStart = up.InEnd;
                 SendResponseBody(data);
@@ -476,44 +528,82 @@ internal sealed partial class HttpConnection
         _response.Rebase(grown);
     }
 
-    /// <summary>False when an unfinished trailer line needs more bytes; it stays in the buffer, moved to the front so that more fits behind it.</summary>
-    private bool TakeChunks(UpstreamConnection up, ReadOnlySpan<byte> data)
+    /// <summary>
+    /// All chunks at hand: their content goes on in one write. False when an unfinished trailer line needs more bytes; it stays in the buffer, moved to
+    /// the front so that more fits behind it.
+    /// </summary>
+    private bool TakeChunks(UpstreamConnection up)
     {
-        var happened = _responseChunks.Next(data, out var consumed, out var offset, out var length);
-        up.InStart += consumed;
-        switch (happened)
+        var joined = new ChunkWriter(Worker.Loop.Staging, _downChunked);
+        while (true)
         {
-            case ChunkEvent.Data:
-                SendResponseBody(data.Slice(offset, length));
-                break;
-            case ChunkEvent.Trailer:
-                if (!TrailerLine.TryParse(data.Slice(offset, length), out var name, out var value))
-                    goto case ChunkEvent.Error;
-                if (_downChunked && _manager.EnableTrailers && _cluster!.Config.EnableTrailers)
-                {
-                    var staged = new ByteWriter(Worker.Loop.Staging);
-                    if (!_lastChunkSent)
-                        staged.Add("0\r\n"u8);
-                    _lastChunkSent = true;
-                    staged.AddField(name, value);
-                    WriteDown(staged.Written);
-                }
-                break;
-            case ChunkEvent.Done:
-                CompleteResponse();
-                break;
-            case ChunkEvent.NeedMore when consumed < data.Length:
-                var rest = up.InEnd - up.InStart;
-                up.In.AsSpan(up.InStart, rest).CopyTo(up.In.AsSpan(_responseBase));
-                up.InStart = _responseBase;
-                up.InEnd = _responseBase + rest;
-                return false;
-            case ChunkEvent.Error:
-                _cluster!.Stats.ConnectionProtocolError.Add(LoopIndex);
-                FailAttempt(FailureReason.UpstreamProtocol, "");
-                break;
+            var data = up.In.AsSpan(up.InStart, up.InEnd - up.InStart);
+            var happened = _responseChunks.Next(data, out var consumed, out var offset, out var length);
+            up.InStart += consumed;
+            switch (happened)
+            {
+                case ChunkEvent.Data:
+                    if (!joined.Fits(length))
+                        WriteJoined(ref joined);
+                    joined.Add(data.Slice(offset, length));
+                    _record.BytesSent += length;
+                    break;
+                case ChunkEvent.Trailer:
+                    if (!TakeResponseTrailer(ref joined, data.Slice(offset, length)))
+                        goto case ChunkEvent.Error;
+                    break;
+                case ChunkEvent.Done:
+                    if (_downChunked)
+                    {
+                        joined.BeginLast(writeSize: !_lastChunkSent);
+                        joined.End();
+                        _lastChunkSent = true;
+                    }
+                    WriteJoined(ref joined);
+                    CompleteResponse();
+                    return true;
+                case ChunkEvent.Error:
+                    WriteJoined(ref joined);
+                    _cluster!.Stats.ConnectionProtocolError.Add(LoopIndex);
+                    FailAttempt(FailureReason.UpstreamProtocol, "");
+                    return true;
+                default:
+                    WriteJoined(ref joined);
+                    if (consumed == data.Length)
+                        return true;
+                    var rest = up.InEnd - up.InStart;
+                    up.In.AsSpan(up.InStart, rest).CopyTo(up.In.AsSpan(_responseBase));
+                    up.InStart = _responseBase;
+                    up.InEnd = _responseBase + rest;
+                    return false;
+            }
         }
+    }
+
+    /// <summary>
+    /// A trailer section whose fields do not go on is read over (RFC 9110 section 6.5.1), and one that may not be a trailer is left out. What is no
+    /// field at all ends the answer only where it would have gone on; the connection is not used again.
+    /// </summary>
+    private bool TakeResponseTrailer(ref ChunkWriter joined, ReadOnlySpan<byte> line)
+    {
+        var goesOn = _downChunked && _manager.EnableTrailers && _cluster!.Config.EnableTrailers;
+        var kind = TrailerLine.Parse(line, out var name, out var value);
+        _upReusable &= kind == TrailerKind.Field;
+        if (!goesOn || kind == TrailerKind.Forbidden)
+            return true;
+        if (kind == TrailerKind.Malformed || ++_responseTrailers > _manager.HeadFieldsMax)
+            return false;
+        joined.BeginLast(writeSize: !_lastChunkSent);
+        _lastChunkSent = true;
+        joined.AddTrailer(name, value);
         return true;
+    }
+
+    private void WriteJoined(ref ChunkWriter joined)
+    {
+        if (!joined.IsEmpty)
+            WriteDown(joined.Finish());
+        joined = new ChunkWriter(Worker.Loop.Staging, _downChunked);
     }
 
     private void SendResponseBody(ReadOnlySpan<byte> data)
@@ -539,8 +629,8 @@ internal sealed partial class HttpConnection
 
     private void CompleteResponse()
     {
-        if (_downChunked && _bodyMode != BodyMode.None)
-            WriteDown(_lastChunkSent ? "\r\n"u8 : "0\r\n\r\n"u8);
+        if (_downChunked && _bodyMode != BodyMode.None && !_lastChunkSent)
+            WriteDown("0\r\n\r\n"u8);
         _responseComplete = true;
         _routeDeadline = long.MaxValue;
         if (_up is { } up && up.InEnd > up.InStart)

@@ -30,6 +30,9 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
     // Received from downstream: [_inStart, _inEnd) is not used up; the head of the current request lies before _bodyBase.
     private byte[]? _in;
     private int _inStart, _inEnd, _bodyBase, _scanned;
+    private bool _hadEmptyLine;
+    private HeadLimit _lateHead;
+    private TurnBudget _budget;
 
     // To downstream, not yet taken by the transport.
     private byte[]? _out;
@@ -68,6 +71,7 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
     public void Start()
     {
         List(isNew: !ReferenceEquals(Facts.CountedIn, Listener));
+        _budget.Refill();
         _down.Socket.Signal = _signal;
         _stats.ConnectionTotal.Add(LoopIndex);
         _stats.ConnectionActive.Add(LoopIndex);
@@ -87,6 +91,7 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
                     await _signal;
                     if (_closed)
                         return;
+                    _budget.Refill();
                 }
                 if (head == HeadResult.End)
                     break;
@@ -96,6 +101,7 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
                     await _signal;
                     if (_closed)
                         return;
+                    _budget.Refill();
                 }
                 if (_tunnel)
                 {
@@ -141,6 +147,14 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
         End,
     }
 
+    /// <summary>Which limit a head that did not come in time ran into.</summary>
+    private enum HeadLimit : byte
+    {
+        Head,
+        Request,
+        Idle,
+    }
+
     private ParseStatus _headStatus;
 
     /// <summary>Reads until a head is complete. An idle connection gives its buffer back before it waits.</summary>
@@ -150,32 +164,18 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
         {
             if (_inEnd > _inStart)
             {
-                var data = _in.AsSpan(_inStart, _inEnd - _inStart);
-                // An empty line before a request is ignored (RFC 9112 section 2.2).
-                if (_scanned == 0 && data.Length >= 2 && data[0] == '\r' && data[1] == '\n')
-                {
-                    _inStart += 2;
-                    continue;
-                }
-                if (data[0] != '\r')
-                {
-                    _headStatus = LooksLikeRequest(data) ? Http1Parser.FindHeadEnd(data, ref _scanned, _manager.HeadBytesMax, out var length) : ParseStatus.BadRequest;
-                    if (_headStatus == ParseStatus.Done)
-                    {
-                        Http1Parser.FindHeadEnd(data, ref _scanned, _manager.HeadBytesMax, out length);
-                        _headStatus = Http1Parser.ParseRequest(_in!, _inStart, length, _request, _manager.HeadFieldsMax);
-                        _inStart += length;
-                    }
-                    if (_headStatus != ParseStatus.NeedMore)
-                    {
-                        _scanned = 0;
-                        _bodyBase = _inStart;
-                        return _headStatus == ParseStatus.Done ? HeadResult.Ready : HeadResult.Malformed;
-                    }
-                }
+                if (_budget.IsSpent)
+                    return GoOnLater();
+                if (JudgeHead(_in.AsSpan(_inStart, _inEnd - _inStart)) is { } judged)
+                    return judged;
             }
             if (!MakeHeadRoom())
-                return HeadResult.End;
+            {
+                _headStatus = ParseStatus.TooLarge;
+                return HeadResult.Malformed;
+            }
+            if (_budget.IsSpent)
+                return GoOnLater();
             var count = _down.Read(_in.AsSpan(_inEnd));
             if (count > 0)
             {
@@ -183,6 +183,7 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
                     _headStartMs = Now;
                 _inEnd += count;
                 _lastActivityMs = Now;
+                _budget.TakeRead(count);
                 continue;
             }
             if (count != -Errno.EAGAIN)
@@ -194,16 +195,57 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
                 if (MustClose && _requestCount > 0)
                     return HeadResult.End;
             }
-            if (_timer.IsExpired && TimedOutWaiting(isIdle))
+            if (Now >= HeadDeadline(isIdle))
+            {
+                NoteLateHead(isIdle);
                 return isIdle ? HeadResult.End : HeadResult.Malformed;
-            ArmForHead(isIdle);
+            }
+            Arm(HeadDeadline(isIdle));
             return HeadResult.Wait;
         }
+    }
+
+    private HeadResult GoOnLater()
+    {
+        _stats.TurnBudgetSpent.Add(LoopIndex);
+        ContinueLater();
+        return HeadResult.Wait;
+    }
+
+    /// <summary>Looks at what is here of a head; null when more is needed or an empty line was taken off.</summary>
+    private HeadResult? JudgeHead(ReadOnlySpan<byte> data)
+    {
+        // One empty line before a request is ignored (RFC 9112 section 2.2); whatever else does not begin like a request is refused at once.
+        if (data[0] == '\r' && !_hadEmptyLine)
+        {
+            if (data.Length == 1)
+                return null;
+            if (data[1] == '\n')
+            {
+                _hadEmptyLine = true;
+                _inStart += 2;
+                return _inEnd > _inStart ? JudgeHead(data[2..]) : null;
+            }
+        }
+        var length = 0;
+        _headStatus = LooksLikeRequest(data) ? Http1Parser.FindHeadEnd(data, ref _scanned, _manager.HeadBytesMax, out length) : ParseStatus.BadRequest;
+        if (_headStatus == ParseStatus.NeedMore)
+            return null;
+        if (_headStatus == ParseStatus.Done)
+        {
+            _headStatus = Http1Parser.ParseRequest(_in!, _inStart, length, _request, _manager.HeadFieldsMax);
+            _inStart += length;
+        }
+        _scanned = 0;
+        _hadEmptyLine = false;
+        _bodyBase = _inStart;
+        return _headStatus == ParseStatus.Done ? HeadResult.Ready : HeadResult.Malformed;
     }
 
     /// <summary>The first byte of a request is a token character: anything else (TLS, binary) is refused at once.</summary>
     private static bool LooksLikeRequest(ReadOnlySpan<byte> data) => data[0] is >= (byte)'A' and <= (byte)'Z' or >= (byte)'a' and <= (byte)'z';
 
+    /// <summary>Room for more of a head; false when the buffer has grown beyond every head that may be and still there is none.</summary>
     private bool MakeHeadRoom()
     {
         if (_in is null)
@@ -225,6 +267,8 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
             _inStart = 0;
             return true;
         }
+        if (_in.Length > _manager.HeadBytesMax)
+            return false;
         GrowIn(_in.Length * 4);
         return true;
     }
@@ -251,24 +295,19 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
         _record = null!;
     }
 
-    private void ArmForHead(bool isIdle)
+    /// <summary>When an idle connection ends, or when the head that began must have come.</summary>
+    private long HeadDeadline(bool isIdle)
     {
-        long deadline = long.MaxValue;
-        if (isIdle)
-        {
-            if (_manager.IdleTimeoutMs > 0)
-                deadline = _lastActivityMs + _manager.IdleTimeoutMs;
-        }
-        else
-        {
-            var limit = FirstPositive(_manager.HeadTimeoutMs, _manager.RequestTimeoutMs, _manager.StreamIdleTimeoutMs);
-            if (limit > 0)
-                deadline = _headStartMs + limit;
-        }
-        Arm(deadline);
+        var limit = isIdle ? _manager.IdleTimeoutMs : HeadLimitMs(out _);
+        return limit > 0 ? (isIdle ? _lastActivityMs : _headStartMs) + limit : long.MaxValue;
     }
 
-    private static long FirstPositive(long a, long b, long c) => a > 0 ? a : b > 0 ? b : c;
+    private long HeadLimitMs(out HeadLimit which)
+    {
+        var (head, request) = (_manager.HeadTimeoutMs, _manager.RequestTimeoutMs);
+        which = head > 0 && (request <= 0 || head <= request) ? HeadLimit.Head : request > 0 ? HeadLimit.Request : HeadLimit.Idle;
+        return which switch { HeadLimit.Head => head, HeadLimit.Request => request, _ => _manager.StreamIdleTimeoutMs };
+    }
 
     private void Arm(long deadline)
     {
@@ -279,28 +318,24 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
             Worker.Loop.Arm(_timer, Math.Max(deadline, Now + 1));
     }
 
-    private bool TimedOutWaiting(bool isIdle)
+    private void NoteLateHead(bool isIdle)
     {
         if (isIdle)
         {
-            if (_manager.IdleTimeoutMs == 0 || Now < _lastActivityMs + _manager.IdleTimeoutMs)
-                return false;
             _stats.ConnectionIdleTimeout.Add(LoopIndex);
-            return true;
+            return;
         }
-        var limit = FirstPositive(_manager.HeadTimeoutMs, _manager.RequestTimeoutMs, _manager.StreamIdleTimeoutMs);
-        if (limit == 0 || Now < _headStartMs + limit)
-            return false;
-        _stats.RequestTooLarge.Add(LoopIndex);
+        HeadLimitMs(out _lateHead);
+        (_lateHead switch { HeadLimit.Head => _stats.HeadTimeout, HeadLimit.Request => _stats.RequestTimeout, _ => _stats.RequestIdleTimeout }).Add(LoopIndex);
         _request.Reset(_in!);
         _headStatus = ParseStatus.NeedMore;
-        return true;
     }
 
     private void BeginRequest(HeadResult head)
     {
         _inRequest = true;
         _requestCount++;
+        _budget.TakeRequest();
         _stats.RequestTotal.Add(LoopIndex);
         _stats.RequestHttp1.Add(LoopIndex);
         _stats.RequestActive.Add(LoopIndex);
@@ -344,8 +379,12 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
         _keepAlive &= _requestComplete && _responseComplete;
         if (_inStart == _inEnd)
             _inStart = _inEnd = 0;
-        _lastActivityMs = Now;
+        // What is here already is the begin of the next head, whose time begins now.
+        _headStartMs = _lastActivityMs = Now;
     }
+
+    /// <summary>Bytes read from a client that was refused. Enough for what was on its way; a flood is left to the socket's own window.</summary>
+    private const int LingerBytesMax = 64 * 1024;
 
     /// <summary>After a last answer: say FIN, then let the peer close first, so that it never loses the answer to a reset.</summary>
     private async ValueTask LingerAsync()
@@ -356,15 +395,15 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
         var deadline = Now + _manager.DelayedCloseMs;
         if (_manager.DelayedCloseMs == 0)
             return;
+        var left = LingerBytesMax;
         while (Now < deadline)
         {
             var count = _down.HasUnsent ? _down.Flush() : 0;
             if (count is < 0 and not -Errno.EAGAIN)
                 return;
-            while ((count = _down.Read(Worker.Loop.Staging)) > 0)
-            {
-            }
-            if (count != -Errno.EAGAIN || _down.Socket.IsPeerClosed)
+            while (left > 0 && (count = _down.Read(Worker.Loop.Staging.AsSpan(0, left))) > 0)
+                left -= count;
+            if ((left > 0 && count != -Errno.EAGAIN) || _down.Socket.IsPeerClosed || _down.Socket.HasError)
                 return;
             Arm(deadline);
             await _signal;

@@ -21,7 +21,8 @@ public sealed class HttpStats
         RequestHttp1 = C("downstream_rq_http1_total");
         RequestTimeout = C("downstream_rq_timeout");
         RequestIdleTimeout = C("downstream_rq_idle_timeout");
-        RequestTooLarge = C("downstream_rq_header_timeout");
+        HeadTimeout = C("downstream_rq_header_timeout");
+        TurnBudgetSpent = C("downstream_cx_turn_budget_spent");
         RequestReset = C("downstream_rq_rx_reset");
         NoRoute = C("no_route");
         NoCluster = C("no_cluster");
@@ -44,7 +45,10 @@ public sealed class HttpStats
     public Stat RequestHttp1 { get; }
     public Stat RequestTimeout { get; }
     public Stat RequestIdleTimeout { get; }
-    public Stat RequestTooLarge { get; }
+    public Stat HeadTimeout { get; }
+
+    /// <summary>How often a connection used up what one turn of its loop allows and went on behind the others.</summary>
+    public Stat TurnBudgetSpent { get; }
     public Stat RequestReset { get; }
     public Stat NoRoute { get; }
     public Stat NoCluster { get; }
@@ -90,6 +94,7 @@ public sealed class ClusterStats
         RequestRetrySuccess = C("upstream_rq_retry_success");
         RequestRetryOverflow = C("upstream_rq_retry_overflow");
         RequestRetryLimit = C("upstream_rq_retry_limit_exceeded");
+        RetryBufferFull = C("retry_or_shadow_abandoned");
         RequestReset = C("upstream_rq_rx_reset");
         RequestCancelled = C("upstream_rq_cancelled");
         NoneHealthy = C("upstream_cx_none_healthy");
@@ -132,6 +137,9 @@ public sealed class ClusterStats
     public Stat RequestRetrySuccess { get; }
     public Stat RequestRetryOverflow { get; }
     public Stat RequestRetryLimit { get; }
+
+    /// <summary>Requests that could not be retried any more because their bodies were too long to be kept (Envoy's name).</summary>
+    public Stat RetryBufferFull { get; }
     public Stat RequestReset { get; }
     public Stat RequestCancelled { get; }
     public Stat NoneHealthy { get; }

@@ -195,7 +195,7 @@ public sealed class UpstreamConnection : ISocketOwner
             Close();
             return;
         }
-        if (Host.IsRemoved || Socket.IsPeerClosed || !Socket.IsOpen)
+        if (Host.IsRemoved || !IsClean())
         {
             Close();
             return;
@@ -216,20 +216,26 @@ public sealed class UpstreamConnection : ISocketOwner
             _worker.Loop.ArmAfter(_idleTimer, idle);
     }
 
+    /// <summary>
+    /// Nothing is unread and the peer is there. What came after an answer is nobody's: it would be read as the answer to the next request. The edge that
+    /// told of it may be used up, so the flags and, where they say that something may be there, a read decide.
+    /// </summary>
+    public bool IsClean()
+    {
+        if (!Socket.IsOpen || Socket.IsPeerClosed || Socket.HasError || Transport.HasUnsent)
+            return false;
+        if (!Transport.CanRead)
+            return true;
+        // TLS tickets and key updates are legal on an idle connection: they are read over.
+        Span<byte> none = stackalloc byte[1];
+        return Transport.Read(none) == -Errno.EAGAIN;
+    }
+
     /// <summary>Something happened on an idle connection: the peer closed it, or sent what nobody asked for. Both end it.</summary>
     public void OnReady(LoopSocket socket)
     {
-        if (socket.IsPeerClosed || socket.IsReadable)
-        {
-            // TLS tickets and key updates are legal on an idle connection.
-            if (Transport is TlsTransport && !socket.IsPeerClosed)
-            {
-                Span<byte> none = stackalloc byte[1];
-                if (Transport.Read(none) == -Errno.EAGAIN)
-                    return;
-            }
+        if (!IsClean())
             CloseIdle();
-        }
     }
 
     public void OnFault(LoopSocket socket) => CloseIdle();

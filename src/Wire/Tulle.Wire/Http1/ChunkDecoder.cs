@@ -45,6 +45,9 @@ public struct ChunkDecoder
     /// <summary>Bytes of the whole trailer section. Source: the head limit of Envoy's default (60 KiB) would be generous; trailers are small.</summary>
     private const int TrailerBytesMax = 16 * 1024;
 
+    /// <summary>Digits of a chunk size: 16 hold every number that fits, and zeros before them without end would be work without end.</summary>
+    private const int SizeDigitsMax = 16;
+
     private State _state;
     private bool _hasDigits;
     private long _remaining;
@@ -132,7 +135,7 @@ public struct ChunkDecoder
                 if (digit >= 0)
                 {
                     // 15 digits are an exabyte; more would overflow.
-                    if (_remaining >> 56 != 0)
+                    if (_remaining >> 56 != 0 || ++_bytes > SizeDigitsMax)
                         return false;
                     _remaining = _remaining * 16 + digit;
                     _hasDigits = true;

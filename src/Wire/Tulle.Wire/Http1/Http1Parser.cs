@@ -33,9 +33,10 @@ public static class Http1Parser
 {
     private static readonly SearchValues<byte> TokenBytes = SearchValues.Create("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"u8);
 
-    // RFC 9112 section 3.2: VCHAR without controls. Bytes above 0x7F occur in the wild and are passed; controls and spaces never are. A fragment is flagged, not cut.
-    private static readonly SearchValues<byte> TargetStop = SearchValues.Create(
-        [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 127]);
+    // RFC 9112 section 3.2: VCHAR. Of what else is outside the grammar of a URI the printable bytes are passed, as in Envoy: they occur in the wild (see
+    // docs/differences.md). A fragment is flagged, not cut.
+    private static readonly SearchValues<byte> TargetBytes = SearchValues.Create(
+        "!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"u8);
 
     private static readonly SearchValues<byte> ValueStop = SearchValues.Create(
         [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 127]);
@@ -85,7 +86,7 @@ public static class Http1Parser
             return ParseStatus.BadRequest;
         head.Method = method;
         var targetStart = space + 1;
-        var targetLength = line[targetStart..].IndexOfAny(TargetStop);
+        var targetLength = line[targetStart..].IndexOfAnyExcept(TargetBytes);
         if (targetLength <= 0 || line[targetStart + targetLength] != ' ')
             return ParseStatus.BadRequest;
         var version = line[(targetStart + targetLength + 1)..];
@@ -131,7 +132,7 @@ public static class Http1Parser
         {
             var rest = data[at..];
             if (rest[0] == '\r')
-                return rest[1] == '\n' && rest.Length == 2 ? Finish(head) : ParseStatus.BadRequest;
+                return rest[1] == '\n' && rest.Length == 2 ? Finish(head, isRequest) : ParseStatus.BadRequest;
             if (head.Count >= fieldsMax)
                 return ParseStatus.TooLarge;
             var nameLength = rest.IndexOfAnyExcept(TokenBytes);
@@ -155,6 +156,12 @@ public static class Http1Parser
                 var status = Interpret(head, known, rest.Slice(valueStart, valueLength), at + valueStart, isRequest);
                 if (status != ParseStatus.Done)
                     return status;
+                // Zeros before a length are legal and read differently by some: they do not go on.
+                while (known == KnownHeader.ContentLength && valueLength > 1 && rest[valueStart] == '0')
+                {
+                    valueStart++;
+                    valueLength--;
+                }
             }
             head.AddSlice(at, nameLength, at + valueStart, valueLength, known);
             at += next;
@@ -169,7 +176,7 @@ public static class Http1Parser
             case KnownHeader.Host:
                 if (isRequest)
                 {
-                    if (head.HasAuthority || value.IndexOfAny((byte)' ', (byte)'\t', (byte)',') >= 0)
+                    if (head.HasAuthority || (!value.IsEmpty && !HostGrammar.IsHost(value)))
                         return ParseStatus.BadRequest;
                     head.SetAuthoritySlice(valueAt, value.Length);
                 }
@@ -203,31 +210,35 @@ public static class Http1Parser
     {
         while (!value.IsEmpty)
         {
-            var comma = value.IndexOf((byte)',');
-            var token = (comma < 0 ? value : value[..comma]).Trim(" \t"u8);
+            var token = HopByHopFields.TakeToken(ref value);
             if (Ascii.EqualsIgnoreCase(token, "close"u8))
                 head.IsClose = true;
             else if (Ascii.EqualsIgnoreCase(token, "keep-alive"u8) && head.MinorVersion == 0)
                 head.IsClose = false;
             else if (Ascii.EqualsIgnoreCase(token, "upgrade"u8))
                 head.IsUpgrade = true;
-            value = comma < 0 ? default : value[(comma + 1)..];
+            else if (!token.IsEmpty && !HopByHopFields.IsOption(token))
+                head.NamesFields = true;
         }
     }
 
-    private static ParseStatus Finish(HttpHead head) =>
+    private static ParseStatus Finish(HttpHead head, bool isRequest) =>
         // HTTP/1.0 knows no chunked coding; a peer that sends it is refused rather than guessed at (RFC 9112 section 6.1).
         head.IsChunked && head.ContentLength >= 0 ? ParseStatus.LengthAndChunked
         : head.IsChunked && head.MinorVersion == 0 ? ParseStatus.BadRequest
+        : head.NamesFields && !HopByHopFields.Remove(head, isRequest) ? ParseStatus.BadRequest
         : ParseStatus.Done;
 
     /// <summary>origin-form, absolute-form, authority-form and asterisk-form (RFC 9112 section 3.2).</summary>
     private static ParseStatus SplitTarget(ReadOnlySpan<byte> data, HttpHead head, int start, int length)
     {
         var target = data.Slice(start, length);
+        // Every HTTP/1.1 request has a Host field, also where the target says the host (RFC 9112 section 3.2).
+        var lacksHost = !head.HasAuthority && head.MinorVersion == 1;
         if (head.Method == RequestMethod.Connect)
         {
-            if (target.IndexOf((byte)'/') >= 0 || target.IndexOf((byte)':') < 0)
+            // Host and port, and no content: behind the head a tunnel begins (RFC 9110 section 9.3.6).
+            if (lacksHost || !HostGrammar.IsHost(target) || target.LastIndexOf((byte)':') <= target.IndexOf((byte)']') || head.IsChunked || head.ContentLength > 0)
                 return ParseStatus.BadRequest;
             head.SetAuthoritySlice(start, length);
             head.SetPathSlice(start, 0);
@@ -239,12 +250,12 @@ public static class Http1Parser
             return head.Method == RequestMethod.Options ? ParseStatus.Done : ParseStatus.BadRequest;
         var scheme = target.Length > 7 && Ascii.EqualsIgnoreCase(target[..7], "http://"u8) ? 7
             : target.Length > 8 && Ascii.EqualsIgnoreCase(target[..8], "https://"u8) ? 8 : 0;
-        if (scheme == 0)
+        if (scheme == 0 || lacksHost)
             return ParseStatus.BadRequest;
         var authority = target[scheme..];
         var slash = authority.IndexOfAny((byte)'/', (byte)'?');
         var authorityLength = slash < 0 ? authority.Length : slash;
-        if (authorityLength == 0 || authority[..authorityLength].IndexOf((byte)'@') >= 0)
+        if (!HostGrammar.IsHost(authority[..authorityLength]))
             return ParseStatus.BadRequest;
         head.SetAuthoritySlice(start + scheme, authorityLength);
         if (slash < 0)

@@ -42,6 +42,9 @@ public sealed class HttpHead
 
     public bool IsUpgrade { get; internal set; }
 
+    /// <summary>Connection names fields, which are for the next hop only.</summary>
+    internal bool NamesFields { get; set; }
+
     public bool ExpectsContinue { get; internal set; }
 
     /// <summary>The target holds a '#', which no request target may (RFC 9112 section 3.2).</summary>
@@ -74,7 +77,7 @@ public sealed class HttpHead
         Method = RequestMethod.Unknown;
         Status = 0;
         MinorVersion = 1;
-        IsChunked = IsClose = IsUpgrade = ExpectsContinue = HasAuthority = HasFragment = false;
+        IsChunked = IsClose = IsUpgrade = NamesFields = ExpectsContinue = HasAuthority = HasFragment = false;
         ContentLength = -1;
         _pathExtra = _authorityExtra = _originalPathKept = false;
         _pathLength = _authorityLength = _methodLength = _targetLength = 0;
