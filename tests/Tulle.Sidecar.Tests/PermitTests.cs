@@ -141,6 +141,7 @@ public class PermitTests
                 second.Turn();
             }
             var open = upstreams.Sum(u => u.Connections.Count(c => !c.Socket.IsClosed && !c.Socket.IsEnded && !c.Socket.IsReset));
+            Assert.Equal(0, proxy.Loop.FaultCount + second.Loop.FaultCount);
             Assert.True(proxy.Breaker is { Pending: 0, Requests: 0, Retries: 0 }, $"seed {seed}: a permit is lost");
             Assert.True(proxy.Breaker.Connections == open, $"seed {seed}: {proxy.Breaker.Connections} permits for {open} connections");
         }

@@ -75,13 +75,17 @@ internal sealed class PlayedUpstream
     }
 
     /// <summary>Turns the loop, and plays, until the condition holds.</summary>
-    public void Until(Func<bool> holds, string what, params PlayedClient[] clients) => _proxy.Until(() =>
+    public void Until(Func<bool> holds, string what, params PlayedClient[] clients)
     {
-        Play();
-        foreach (var client in clients)
-            client.Play();
-        return holds();
-    }, () => what, turnsMax: 20_000);
+        _proxy.Until(() =>
+        {
+            Play();
+            foreach (var client in clients)
+                client.Play();
+            return holds();
+        }, () => what, turnsMax: 20_000);
+        Assert.Equal(0, _proxy.Loop.FaultCount);
+    }
 }
 
 /// <summary>One upstream connection: the text that came, and what is sent by hand.</summary>

@@ -51,9 +51,11 @@ internal sealed class SimulatedProxy : IDisposable
                   route_config: { max_direct_response_body_size_bytes: 1000000, virtual_hosts: [ { name: v, domains: ["*"], {{host}} routes: [ { match: { {{match}} }, {{action.Replace("$", route, StringComparison.Ordinal)}} } ] } ] }
                   http_filters: [ { name: r, typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router } } ]
           clusters:
-          - { name: u, type: STATIC, connect_timeout: 1s, {{cluster}} load_assignment: { cluster_name: u, endpoints: [ { lb_endpoints: [ {{
-              string.Join(", ", Enumerable.Range(3, endpoints).Select(i => $"{{ endpoint: {{ address: {{ socket_address: {{ address: 10.0.0.{i}, port_value: 80 }} }} }} }}"))}} ] } ] } }
+          - { name: u, type: STATIC, connect_timeout: 1s, {{cluster}} load_assignment: { cluster_name: u, endpoints: [ { lb_endpoints: [ {{Endpoints(endpoints)}} ] } ] } }
         """;
+
+    private static string Endpoints(int count) => string.Join(", ",
+        Enumerable.Range(3, count).Select(i => $"{{ endpoint: {{ address: {{ socket_address: {{ address: 10.0.0.{i}, port_value: 80 }} }} }} }}"));
 
     private readonly ProxyShared _shared;
     private readonly bool _ownsShared;
