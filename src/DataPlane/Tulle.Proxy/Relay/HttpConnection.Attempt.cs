@@ -374,6 +374,8 @@ internal sealed partial class HttpConnection
         }
         _phase = AttemptPhase.None;
         _tryDeadline = _connectDeadline = long.MaxValue;
+        // The next answer is read from its begin, whatever was here of this one.
+        _responseScanned = _responseBase = 0;
     }
 
     /// <summary>The attempt ended without an answer: another one, or an answer of our own.</summary>

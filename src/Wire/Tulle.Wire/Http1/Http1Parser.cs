@@ -47,12 +47,17 @@ public static class Http1Parser
     /// <summary>Finds the end of a head that begins at 0. <paramref name="scanned"/> remembers how far earlier calls looked, so a slow sender costs linear time.</summary>
     public static ParseStatus FindHeadEnd(ReadOnlySpan<byte> data, ref int scanned, int bytesMax, out int length)
     {
+        // What lies beyond the limit is not judged, so that the verdict does not depend on how much of it is here.
+        var isOver = data.Length >= bytesMax;
+        if (data.Length > bytesMax)
+            data = data[..bytesMax];
+        scanned = Math.Min(scanned, data.Length);
         var from = Math.Max(0, scanned - 3);
         var end = data[from..].IndexOf("\r\n\r\n"u8);
         if (end >= 0)
         {
             length = from + end + 4;
-            return length > bytesMax ? ParseStatus.TooLarge : ParseStatus.Done;
+            return ParseStatus.Done;
         }
         length = 0;
         // A bare LF would never become the end of a head: say so now instead of waiting for the deadline.
@@ -67,7 +72,7 @@ public static class Http1Parser
             at = lf + 1;
         }
         scanned = data.Length;
-        return data.Length >= bytesMax ? ParseStatus.TooLarge : ParseStatus.NeedMore;
+        return isOver ? ParseStatus.TooLarge : ParseStatus.NeedMore;
     }
 
     /// <summary>Parses a request head that begins at <paramref name="start"/> of the array and is complete (see <see cref="FindHeadEnd"/>).</summary>
