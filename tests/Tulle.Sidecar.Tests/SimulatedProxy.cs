@@ -88,9 +88,6 @@ internal sealed class SimulatedProxy : IDisposable
 
     public CircuitBreaker Breaker => _worker.Clusters["u"].Breaker;
 
-    /// <summary>Value of a counter or gauge by its full name.</summary>
-    public long Stat(string name) => _shared.Stats.Find(name)?.Value ?? -1;
-
     public SimulatedSocket Connect(int listener = 0) => Kernel.ConnectTo(_listeners[listener]);
 
     /// <summary>Istio's metrics as lines of name and labels.</summary>
