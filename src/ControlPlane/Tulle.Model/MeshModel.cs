@@ -16,6 +16,9 @@ public sealed record MeshSettings
     /// <summary>Pods of Deployments that nobody runs get made-up addresses, so that a folder can be looked at without running it.</summary>
     public bool SimulatePods { get; init; }
 
+    /// <summary>AuthorizationPolicies and RequestAuthentications have no effect, instead of closing what they select.</summary>
+    public bool AllowUnenforcedPolicies { get; init; }
+
     public AccessLogSettings AccessLog { get; init; } = new("", "", false);
 }
 
@@ -91,6 +94,7 @@ public sealed class MeshModel
         Name = host,
         Namespace = entry.Meta.Namespace,
         EntryName = entry.Meta.Name,
+        SubjectAltNames = entry.SubjectAltNames,
         Address = entry.Addresses.Count == 1 && !entry.Addresses[0].Contains('/') ? entry.Addresses[0] : "",
         Ports = entry.Ports.Select(p => new MeshPort(p.Name, p.Number, p.TargetPort.ToString(System.Globalization.CultureInfo.InvariantCulture),
             p.Protocol.Length > 0 ? ProtocolNames.FromWord(p.Protocol) ?? PortProtocol.Tcp : ProtocolNames.Of(p.Name, p.Number, "", ""))).ToList(),
@@ -105,8 +109,9 @@ public sealed class MeshModel
 
     private static List<Workload> ReadWorkloads(ResourceSet resources, MeshSettings settings, AddressAllocator addresses)
     {
+        // A pod that runs says itself what it has (the injector wrote it there). Only what nobody runs is guessed.
         var injected = resources.Namespaces.Where(n => n.Meta.Label("istio-injection") == "enabled" || n.Meta.Labels.ContainsKey("istio.io/rev")).Select(n => n.Meta.Name).ToHashSet(StringComparer.Ordinal);
-        var workloads = resources.Pods.Where(p => p.PodIP.Length > 0).Select(p => FromTemplate(p.Meta.Name, p.Meta.Namespace, p.OwnerName, p.Template, p.PodIP, p.IsReady, injected)).ToList();
+        var workloads = resources.Pods.Where(p => p.PodIP.Length > 0).Select(p => FromTemplate(p.Meta.Name, p.Meta.Namespace, p.OwnerName, p.Template, p.PodIP, p.IsReady, injected: null)).ToList();
         if (!settings.SimulatePods)
             return workloads;
         foreach (var deployment in resources.Workloads)
@@ -120,9 +125,11 @@ public sealed class MeshModel
         return workloads;
     }
 
-    private static Workload FromTemplate(string name, string space, string owner, PodTemplateResource template, string address, bool ready, HashSet<string> injected)
+    private static Workload FromTemplate(string name, string space, string owner, PodTemplateResource template, string address, bool ready, HashSet<string>? injected)
     {
-        var inject = template.Labels.TryGetValue("sidecar.istio.io/inject", out var label) ? label == "true" : injected.Contains(space);
+        var inject = injected is not null && (template.Labels.TryGetValue("sidecar.istio.io/inject", out var label) ? label == "true"
+            : template.Annotations.TryGetValue("sidecar.istio.io/inject", out var note) ? note == "true" : injected.Contains(space))
+            && !(template.Spec["hostNetwork"] is { Kind: Base.Documents.NodeKind.Bool, AsBool: true });
         var isGateway = template.Annotations.TryGetValue("inject.istio.io/templates", out var templates) && templates.Contains("gateway", StringComparison.Ordinal);
         var labels = template.Labels.ContainsKey("security.istio.io/tlsMode") || !inject || isGateway ? template.Labels
             : new Dictionary<string, string>(template.Labels, StringComparer.Ordinal) { ["security.istio.io/tlsMode"] = "istio" };
@@ -212,6 +219,18 @@ public sealed class MeshModel
         }
     }
 
+    /// <summary>
+    /// Whether clients may speak mutual TLS to an endpoint: it says so by its label, and no PeerAuthentication switched it off at this port. A proxy that takes
+    /// plain text only must be told nothing else.
+    /// </summary>
+    public bool TakesMutualTls(MeshEndpoint endpoint)
+    {
+        var says = endpoint.Labels.TryGetValue("security.istio.io/tlsMode", out var label) && label == "istio";
+        if (!says)
+            return false;
+        return endpoint.Workload is not { } workload || MutualTlsMode(workload.Namespace, workload.Labels, endpoint.Port) != "DISABLE";
+    }
+
     /// <summary>STRICT, PERMISSIVE or DISABLE for a port of a workload: workload over namespace over mesh, the oldest of a level, UNSET inherits.</summary>
     public string MutualTlsMode(string space, IReadOnlyDictionary<string, string> labels, int port)
     {
@@ -243,7 +262,7 @@ public sealed class MeshModel
             foreach (var rule in Resources.DestinationRules.Where(r => r.Meta.Namespace == space).OrderBy(r => r.Meta.Order))
             {
                 var wanted = ResolveHost(rule.Host, space);
-                if (!Matches(wanted, host) || !Exported(rule.ExportTo, space, clientNamespace))
+                if (!Matches(wanted, host) || !IsExported(rule.ExportTo, space, clientNamespace))
                     continue;
                 var length = wanted == host ? int.MaxValue : wanted.Length;
                 if (length > bestLength)
@@ -258,12 +277,13 @@ public sealed class MeshModel
     public static bool Matches(string pattern, string host) =>
         pattern == host || pattern == "*" || (pattern.StartsWith("*.", StringComparison.Ordinal) && host.EndsWith(pattern.AsSpan(1), StringComparison.Ordinal));
 
-    private static bool Exported(IReadOnlyList<string> exportTo, string from, string to) =>
+    /// <summary>Whether exportTo of something in one namespace lets another see it.</summary>
+    public static bool IsExported(IReadOnlyList<string> exportTo, string from, string to) =>
         exportTo.Count == 0 || exportTo.Contains("*") || exportTo.Contains(to) || (exportTo.Contains(".") && from == to);
 
     /// <summary>Rules for sidecars ("mesh"), oldest first.</summary>
     public IEnumerable<VirtualServiceResource> MeshRules(string clientNamespace) => Resources.VirtualServices
-        .Where(v => v.Gateways.Contains("mesh") && Exported(v.ExportTo, v.Meta.Namespace, clientNamespace)).OrderBy(v => v.Meta.Order);
+        .Where(v => v.Gateways.Contains("mesh") && IsExported(v.ExportTo, v.Meta.Namespace, clientNamespace)).OrderBy(v => v.Meta.Order);
 
     /// <summary>Service accounts behind a service, as SPIFFE ids.</summary>
     public List<string> Identities(MeshService service) => service.Ports

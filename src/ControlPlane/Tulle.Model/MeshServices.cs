@@ -51,6 +51,9 @@ public sealed class MeshService
 
     public string EntryName { get; init; } = "";
 
+    /// <summary>Names of which the server's certificate must have one, where TLS goes there.</summary>
+    public IReadOnlyList<string> SubjectAltNames { get; init; } = [];
+
     public IReadOnlyList<string> ExportTo { get; init; } = [];
 
     public SourcePosition Position { get; init; }

@@ -11,6 +11,7 @@ public static class ModelAnalysis
         foreach (var rule in model.Resources.VirtualServices)
             CheckRule(model, rule, diagnostics);
         CheckConflicts(model, diagnostics);
+        AccessPolicies.Tell(model, diagnostics);
         foreach (var rule in model.Resources.DestinationRules)
         {
             if (!rule.Host.Contains('*') && model.FindDestination(rule.Host, rule.Meta.Namespace) is null)

@@ -39,4 +39,7 @@ public sealed class ResourceSet
     public List<ServiceEntryResource> ServiceEntries { get; } = [];
 
     public List<PeerAuthenticationResource> PeerAuthentications { get; } = [];
+
+    /// <summary>AuthorizationPolicies and RequestAuthentications.</summary>
+    public List<AccessPolicyResource> AccessPolicies { get; } = [];
 }

@@ -27,7 +27,7 @@ public sealed class ResourceReader(ResourceSet target, Diagnostics diagnostics, 
 
     private static readonly HashSet<string> NotYet = new(StringComparer.Ordinal)
     {
-        "AuthorizationPolicy", "RequestAuthentication", "Telemetry", "Sidecar", "EnvoyFilter", "WorkloadEntry", "WorkloadGroup", "ProxyConfig", "WasmPlugin", "TrafficExtension",
+        "Telemetry", "Sidecar", "EnvoyFilter", "WorkloadEntry", "WorkloadGroup", "ProxyConfig", "WasmPlugin", "TrafficExtension",
         "GatewayClass", "HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "UDPRoute", "ReferenceGrant", "BackendTLSPolicy", "ListenerSet",
     };
 
@@ -179,24 +179,32 @@ public sealed class ResourceReader(ResourceSet target, Diagnostics diagnostics, 
                 var data = top.TextMap("data");
                 foreach (var (name, value) in top.TextMap("stringData"))
                     data[name] = Convert.ToBase64String(System.Text.Encoding.UTF8.GetBytes(value));
+                foreach (var (name, value) in data.Where(d => !System.Buffers.Text.Base64.IsValid(d.Value)))
+                    top.Fail("data", $"{name} is not base64 ({value.Length} characters)");
                 var type = top.Text("type", "Opaque");
                 top.Accept("immutable");
                 Take(mine, target.Secrets, new SecretResource(meta, type, data));
                 break;
             case ("networking.istio.io", "VirtualService"):
-                Take(mine, target.VirtualServices, IstioReader.VirtualService(Spec(top), meta));
+                TakeChecked(top, VirtualServiceSpec.Spec, target.VirtualServices, spec => IstioReader.VirtualService(spec, meta));
                 break;
             case ("networking.istio.io", "DestinationRule"):
-                Take(mine, target.DestinationRules, IstioReader.DestinationRule(Spec(top), meta));
+                TakeChecked(top, DestinationRuleSpec.Spec, target.DestinationRules, spec => IstioReader.DestinationRule(spec, meta));
                 break;
             case ("networking.istio.io", "Gateway"):
-                Take(mine, target.Gateways, IstioReader.Gateway(Spec(top), meta));
+                TakeChecked(top, GatewaySpec.Gateway, target.Gateways, spec => IstioReader.Gateway(spec, meta));
                 break;
             case ("networking.istio.io", "ServiceEntry"):
-                Take(mine, target.ServiceEntries, IstioReader.ServiceEntry(Spec(top), meta));
+                TakeChecked(top, GatewaySpec.ServiceEntry, target.ServiceEntries, spec => IstioReader.ServiceEntry(spec, meta));
                 break;
             case ("security.istio.io", "PeerAuthentication"):
-                Take(mine, target.PeerAuthentications, IstioReader.PeerAuthentication(Spec(top), meta));
+                TakeChecked(top, SecuritySpecs.PeerAuthentication, target.PeerAuthentications, spec => IstioReader.PeerAuthentication(spec, meta));
+                break;
+            case ("security.istio.io", "AuthorizationPolicy"):
+                TakeChecked(top, SecuritySpecs.AuthorizationPolicy, target.AccessPolicies, spec => IstioReader.AccessPolicy(spec, meta));
+                break;
+            case ("security.istio.io", "RequestAuthentication"):
+                TakeChecked(top, SecuritySpecs.RequestAuthentication, target.AccessPolicies, spec => IstioReader.AccessPolicy(spec, meta));
                 break;
             default:
                 if (NotYet.Contains(kind) || (group == "gateway.networking.k8s.io" && kind == "Gateway"))
@@ -210,6 +218,16 @@ public sealed class ResourceReader(ResourceSet target, Diagnostics diagnostics, 
     }
 
     private static FieldReader Spec(FieldReader top) => top.Child("spec") ?? new FieldReader(Node.Map([], top.Node.Position), top.Diagnostics, top.Subject, "spec");
+
+    /// <summary>Every field first, then the meaning: what is mistyped is never read.</summary>
+    private static void TakeChecked<T>(FieldReader top, Spec table, List<T> list, Func<FieldReader, T> read)
+    {
+        new SpecCheck(top.Diagnostics, top.Subject).Check(top.Node["spec"], table, "spec");
+        if (top.Diagnostics.HasErrors)
+            return;
+        var resource = read(Spec(top));
+        Take(top.Diagnostics, list, resource);
+    }
 
     private static void Take<T>(Diagnostics mine, List<T> list, T resource)
     {

@@ -34,6 +34,21 @@ internal static class ClusterTranslation
         return clusters;
     }
 
+    /// <summary>Secrets that destination rules name, for a router.</summary>
+    public static IEnumerable<string> Credentials(MeshModel model, ProxyView proxy)
+    {
+        foreach (var service in model.Services.Where(s => s.IsVisibleIn(proxy.Namespace)))
+        {
+            var rule = model.RuleFor(service.Host, service.Namespace, proxy.Namespace);
+            foreach (var port in rule is null ? [] : service.Ports)
+            {
+                yield return ClientTls.Credential(TrafficPolicies.Effective(rule!.TrafficPolicy, null, port.Port));
+                foreach (var subset in rule.Subsets)
+                    yield return ClientTls.Credential(TrafficPolicies.Effective(rule.TrafficPolicy, subset.TrafficPolicy, port.Port));
+            }
+        }
+    }
+
     public static string Name(int port, string subset, string host) => $"outbound|{port}|{subset}|{host}";
 
     private static Node BlackHole() => Node.Map(("name", "BlackHoleCluster"), ("alt_stat_name", "BlackHoleCluster;"), ("type", "STATIC"), ("connect_timeout", "10s"));
@@ -82,12 +97,25 @@ internal static class ClusterTranslation
         _ => null,
     };
 
+    private static Node? UpstreamOptions(PortProtocol protocol, string? idle, Node? names)
+    {
+        if (idle is null && names is null)
+            return ProtocolOptions(protocol);
+        var ways = Node.Map(("http_protocol_options", Node.Map()), ("http2_protocol_options", Node.Map()));
+        return Node.Map((HttpOptions, Node.Map(("@type", Shapes.Types + HttpOptions),
+            ("common_http_protocol_options", idle is null ? null : Node.Map(("idle_timeout", idle))),
+            ("upstream_http_protocol_options", names),
+            ("explicit_http_config", protocol == PortProtocol.Auto ? null : Node.Map((protocol == PortProtocol.Http2 ? "http2_protocol_options" : "http_protocol_options", Node.Map()))),
+            ("use_downstream_protocol_config", protocol == PortProtocol.Auto ? ways : null))));
+    }
+
     private static Node Options((string, Node?) field) => Node.Map((HttpOptions, Node.Map(("@type", Shapes.Types + HttpOptions), field)));
 
-    private static Node ServiceMetadata(IEnumerable<MeshService> services, DestinationRuleResource? rule, string? subset)
+    private static Node ServiceMetadata(IEnumerable<MeshService> services, DestinationRuleResource? rule, string? subset, bool keepsAlpn = false)
     {
         var list = services.ToList();
         return Node.Map(("filter_metadata", Node.Map(("istio", Node.Map(
+            ("alpn_override", keepsAlpn ? "false" : null),
             ("config", rule is null ? null : $"/apis/networking.istio.io/v1/namespaces/{rule.Meta.Namespace}/destination-rule/{rule.Meta.Name}"),
             ("external", list.Exists(s => s.IsExternal) ? Node.Of(true) : null),
             ("services", Node.List(list.Select(s => Node.Map(("host", s.Host), ("name", s.Name), ("namespace", s.Namespace))).ToList())),
@@ -107,35 +135,31 @@ internal static class ClusterTranslation
             _ => "EDS",
         };
         var balance = TrafficPolicies.Balance(policy);
-        var mode = policy?["tls"]?["mode"]?.AsText;
-        var canAuto = !service.IsExternal && mode is null;
-        var mutual = mode == "ISTIO_MUTUAL";
-        var sni = $"outbound_.{port.Port}_.{subset?.Name ?? ""}_.{service.Host}";
-        var tls = canAuto || mutual ? TlsShapes.Outbound(proxy, sni, model.Identities(service), port.Protocol == PortProtocol.Http2) : null;
+        if (policy?.At("loadBalancer", "simple")?.AsText == "PASSTHROUGH")
+            discovery = "ORIGINAL_DST";
+        var tls = ClientTls.Of(model, proxy, service, port, policy, subset?.Name ?? "", discovery == "ORIGINAL_DST");
         return Node.Map(
-            ("transport_socket_matches", tls is not null && canAuto && discovery != "ORIGINAL_DST" ? TlsShapes.AutoMatches(tls) : null),
+            ("transport_socket_matches", tls.Matches),
             ("name", name),
             ("alt_stat_name", name + ";"),
             ("type", discovery),
             ("eds_cluster_config", discovery == "EDS" ? Node.Map(("eds_config", Shapes.Ads), ("service_name", name)) : null),
             ("connect_timeout", TrafficPolicies.ConnectTimeout(policy)),
             ("lb_policy", discovery == "ORIGINAL_DST" ? "CLUSTER_PROVIDED" : balance),
-            ("load_assignment", discovery == "STRICT_DNS" ? EndpointTranslation.Make(model, service, port, subset, name) : null),
+            ("load_assignment", discovery == "STRICT_DNS" ? EndpointTranslation.Make(model, service, port, subset, rule, name) : null),
             ("circuit_breakers", Thresholds(policy)),
             ("max_requests_per_connection", TrafficPolicies.RequestsPerConnection(policy)),
-            ("typed_extension_protocol_options", TrafficPolicies.IdleTimeout(policy) is { } idle && port.Protocol != PortProtocol.Http2
-                ? Node.Map((HttpOptions, Node.Map(("@type", Shapes.Types + HttpOptions), ("common_http_protocol_options", Node.Map(("idle_timeout", idle))), ("explicit_http_config", Node.Map(("http_protocol_options", Node.Map()))))))
-                : ProtocolOptions(port.Protocol)),
+            ("typed_extension_protocol_options", UpstreamOptions(port.Protocol, TrafficPolicies.IdleTimeout(policy), tls.AutomaticNames)),
             ("dns_refresh_rate", discovery == "STRICT_DNS" ? "60s" : null),
             ("dns_jitter", discovery == "STRICT_DNS" ? "0.100s" : null),
             ("respect_dns_ttl", discovery == "STRICT_DNS" ? Node.Of(true) : null),
             ("dns_lookup_family", discovery == "STRICT_DNS" ? "V4_ONLY" : null),
             ("typed_dns_resolver_config", discovery == "STRICT_DNS" ? Shapes.Typed("envoy.network.dns_resolver.cares", "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig", ("udp_max_queries", 100)) : null),
             ("outlier_detection", TrafficPolicies.Outlier(policy)),
-            ("transport_socket", tls is not null && (mutual || discovery == "ORIGINAL_DST") ? tls : null),
+            ("transport_socket", tls.Socket),
             ("common_lb_config", Node.Map(("healthy_panic_threshold", TrafficPolicies.PanicThreshold(policy)))),
-            ("metadata", ServiceMetadata([service], rule, subset?.Name)),
-            ("filters", proxy.HasIstioFilters && discovery != "STRICT_DNS" ? Node.List(Shapes.MetadataExchange()) : proxy.HasIstioFilters ? Node.List(Shapes.MetadataExchange()) : null));
+            ("metadata", ServiceMetadata([service], rule, subset?.Name, tls.IsOriginated)),
+            ("filters", proxy.HasIstioFilters ? Node.List(Shapes.MetadataExchange()) : null));
     }
 
     private static Node Thresholds(Node? policy)

@@ -24,23 +24,24 @@ internal static class EndpointTranslation
         var rule = model.RuleFor(service.Host, service.Namespace, proxy.Namespace);
         foreach (var port in service.Ports.Where(p => p.Protocol != PortProtocol.Udp))
         {
-            result.Add(Make(model, service, port, null, ClusterTranslation.Name(port.Port, "", service.Host)));
+            result.Add(Make(model, service, port, null, rule, ClusterTranslation.Name(port.Port, "", service.Host)));
             foreach (var subset in rule?.Subsets ?? [])
-                result.Add(Make(model, service, port, subset, ClusterTranslation.Name(port.Port, subset.Name, service.Host)));
+                result.Add(Make(model, service, port, subset, rule, ClusterTranslation.Name(port.Port, subset.Name, service.Host)));
         }
     }
 
-    public static Node Make(MeshModel model, MeshService service, MeshPort port, SubsetResource? subset, string name)
+    public static Node Make(MeshModel model, MeshService service, MeshPort port, SubsetResource? subset, DestinationRuleResource? rule, string name)
     {
+        var isOverridden = ClientTls.IsOverridden(TrafficPolicies.Effective(rule?.TrafficPolicy, subset?.TrafficPolicy, port.Port));
         var isDns = service.Resolution == Resolution.Dns;
         var endpoints = model.EndpointsOf(service, port)
             .Where(e => e.IsReady && (subset is null || subset.Labels.All(l => e.Labels.TryGetValue(l.Key, out var v) && v == l.Value)))
-            .Select(e => Endpoint(model, service, e, isDns)).ToList();
+            .Select(e => Endpoint(model, service, e, isDns, !isOverridden && model.TakesMutualTls(e))).ToList();
         return Node.Map(("cluster_name", name), ("endpoints", endpoints.Count == 0 ? null : Node.List(
             Node.Map(("locality", Node.Map()), ("lb_endpoints", Node.List(endpoints)), ("load_balancing_weight", endpoints.Count)))));
     }
 
-    private static Node Endpoint(MeshModel model, MeshService service, MeshEndpoint endpoint, bool isDns)
+    private static Node Endpoint(MeshModel model, MeshService service, MeshEndpoint endpoint, bool isDns, bool takesMutualTls)
     {
         var workload = endpoint.Workload;
         var description = workload is null
@@ -50,7 +51,7 @@ internal static class EndpointTranslation
             ("endpoint", Node.Map(("address", Shapes.Socket(endpoint.Address, endpoint.Port)))),
             ("health_status", isDns ? null : "HEALTHY"),
             ("metadata", Node.Map(("filter_metadata", Node.Map(
-                ("envoy.transport_socket_match", workload is { HasSidecar: true } ? Node.Map(("tlsMode", "istio")) : null),
+                ("envoy.transport_socket_match", takesMutualTls ? Node.Map(("tlsMode", "istio")) : null),
                 ("istio", Node.Map(("workload", description))))))),
             ("load_balancing_weight", endpoint.Weight));
     }

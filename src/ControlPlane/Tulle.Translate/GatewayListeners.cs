@@ -20,12 +20,12 @@ internal static class GatewayListeners
                 needsInspector = true;
                 chains.Add(Http(model, proxy, port, RouteTables.HttpsName(gateway, server), Names(server), Tls(model, proxy, server)));
             }
-            foreach (var (gateway, server, _) in group.Where(s => s.Server.Protocol is "TLS" or "HTTPS" && s.Server.TlsMode is "PASSTHROUGH" or "AUTO_PASSTHROUGH"))
+            foreach (var (gateway, server, _) in group.Where(s => s.Server.Protocol is "TLS" or "HTTPS" && s.Server.Tls.Mode is "PASSTHROUGH" or "AUTO_PASSTHROUGH"))
             {
                 needsInspector = true;
                 chains.AddRange(Passthrough(model, proxy, gateway, server));
             }
-            foreach (var (gateway, server, _) in group.Where(s => s.Server.Protocol is "TCP" or "MONGO" && s.Server.TlsMode.Length == 0))
+            foreach (var (gateway, server, _) in group.Where(s => s.Server.Protocol is "TCP" or "MONGO" && s.Server.Tls.Mode.Length == 0))
                 chains.AddRange(Tcp(model, proxy, gateway, server));
             if (chains.Count == 0)
                 continue;
@@ -46,7 +46,7 @@ internal static class GatewayListeners
     }
 
     private static Node Tls(MeshModel model, ProxyView proxy, GatewayServerResource server) =>
-        server.TlsMode == "ISTIO_MUTUAL" ? TlsShapes.Inbound(proxy, isTcp: false, model.Settings.TrustDomain) : TlsShapes.Gateway($"kubernetes://{server.CredentialName}", server.TlsMode == "MUTUAL");
+        server.Tls.Mode == "ISTIO_MUTUAL" ? ServerTls.Mutual(proxy, server.Tls, model.Settings.TrustDomain) : ServerTls.Make(server.Tls);
 
     private static Node Http(MeshModel model, ProxyView proxy, int port, string routes, Node? match, Node? tls) => Node.Map(
         ("filter_chain_match", match),
@@ -56,30 +56,36 @@ internal static class GatewayListeners
 
     private static IEnumerable<Node> Passthrough(MeshModel model, ProxyView proxy, GatewayResource gateway, GatewayServerResource server)
     {
-        foreach (var rule in Rules(model, gateway))
+        foreach (var rule in GatewayRules.Of(model, proxy, gateway))
         {
             foreach (var tls in rule.Tls.Where(t => t.Routes.Count > 0))
             {
-                foreach (var match in tls.Matches.Where(m => m.Port is null || m.Port == server.Port))
-                    yield return Chain(proxy, model, RouteTranslation.Cluster(model, tls.Routes[0].Destination, rule.Meta.Namespace, server.Port, isGateway: true), Node.Map(("server_names", Shapes.Strings(match.SniHosts))));
+                foreach (var match in tls.Matches.Where(m => GatewayRules.Applies(model, m, rule, proxy, server.Port, gateway)))
+                {
+                    if (GatewayRules.Sni(model, gateway, server, rule, match) is { Count: > 0 } names)
+                        yield return Chain(proxy, TcpRoutes.Filter(model, rule, tls.Routes, server.Port, isGateway: true), Node.Map(("server_names", Shapes.Strings(names))));
+                }
             }
         }
     }
 
+    /// <summary>The first rule takes the port: bytes carry no name by which a second could be told apart.</summary>
     private static IEnumerable<Node> Tcp(MeshModel model, ProxyView proxy, GatewayResource gateway, GatewayServerResource server)
     {
-        foreach (var rule in Rules(model, gateway))
+        foreach (var rule in GatewayRules.Of(model, proxy, gateway).Where(r => GatewayRules.Hosts(model, gateway, server, r).Any()))
         {
-            foreach (var tcp in rule.Tcp.Where(t => t.Routes.Count > 0 && (t.Matches.Count == 0 || t.Matches.Any(m => m.Port is null || m.Port == server.Port))).Take(1))
-                yield return Chain(proxy, model, RouteTranslation.Cluster(model, tcp.Routes[0].Destination, rule.Meta.Namespace, server.Port, isGateway: true), null);
+            var tcp = rule.Tcp.FirstOrDefault(t => t.Routes.Count > 0 && (t.Matches.Count == 0 || t.Matches.Any(m => GatewayRules.Applies(model, m, rule, proxy, server.Port, gateway))));
+            if (tcp is null)
+                continue;
+            yield return Chain(proxy, TcpRoutes.Filter(model, rule, tcp.Routes, server.Port, isGateway: true), null);
+            yield break;
         }
     }
 
-    private static IEnumerable<VirtualServiceResource> Rules(MeshModel model, GatewayResource gateway) => model.Resources.VirtualServices
-        .Where(v => v.Gateways.Any(g => g == $"{gateway.Meta.Namespace}/{gateway.Meta.Name}" || (g == gateway.Meta.Name && v.Meta.Namespace == gateway.Meta.Namespace))).OrderBy(v => v.Meta.Order);
-
-    private static Node Chain(ProxyView proxy, MeshModel model, string cluster, Node? match) => Node.Map(
+    private static Node Chain(ProxyView proxy, Node filter, Node? match) => Node.Map(
         ("filter_chain_match", match),
-        ("filters", Node.List(proxy.HasIstioFilters ? [Shapes.Stats(true), Shapes.TcpProxy(cluster, Shapes.AccessLog(model.Settings.AccessLog))] : [Shapes.TcpProxy(cluster, Shapes.AccessLog(model.Settings.AccessLog))])),
+        ("filters", Node.List(proxy.HasIstioFilters ? [Shapes.Stats(true), Open(proxy, filter)] : [Open(proxy, filter)])),
         ("transport_socket_connect_timeout", "15s"));
+
+    private static Node Open(ProxyView proxy, Node filter) => proxy.IsClosed ? Shapes.TcpProxy(Closed.Cluster, null) : filter;
 }

@@ -129,13 +129,13 @@ internal static class InboundListeners
         var filters = new List<Node>();
         if (proxy.HasIstioFilters)
             filters.AddRange([Shapes.MetadataExchange(), Shapes.Stats(true)]);
-        filters.Add(Shapes.TcpProxy(cluster, Shapes.AccessLog(model.Settings.AccessLog)));
+        filters.Add(Shapes.TcpProxy(proxy.IsClosed ? Closed.Cluster : cluster, Shapes.AccessLog(model.Settings.AccessLog)));
         return Node.Map(("filter_chain_match", match), ("filters", Node.List(filters)), ("transport_socket", tls ? TlsShapes.Inbound(proxy, isTcp: true, model.Settings.TrustDomain) : null));
     }
 
     private static Node HttpChain(MeshModel model, ProxyView proxy, Port port, Node match, bool tls)
     {
-        var routes = Node.Map(
+        var routes = proxy.IsClosed ? Closed.Table(port.Cluster) : Node.Map(
             ("name", port.Cluster),
             ("virtual_hosts", Node.List(Node.Map(("name", port.HttpHostName), ("domains", Shapes.Strings(["*"])), ("routes", Node.List(Node.Map(
                 ("name", "default"),

@@ -14,21 +14,21 @@ internal static class OutboundListeners
         var httpPorts = services.SelectMany(s => s.Ports).Where(p => p.Protocol is PortProtocol.Http or PortProtocol.Http2).Select(p => p.Port).ToHashSet();
         foreach (var port in httpPorts.Order())
             yield return Http("0.0.0.0", port, port.ToString(System.Globalization.CultureInfo.InvariantCulture), proxy, log, Passthrough(proxy, log));
-        var wildcard = new SortedDictionary<int, List<(string Host, string Cluster)>>();
+        var wildcard = new SortedDictionary<int, List<(string Host, Node Filter)>>();
         foreach (var service in services)
         {
             foreach (var port in service.Ports.Where(p => p.Protocol is PortProtocol.Tcp or PortProtocol.Tls or PortProtocol.Auto))
             {
-                var cluster = TcpCluster(model, proxy, service, port);
+                var cluster = TcpFilter(model, proxy, service, port);
                 if (service.Address.Length > 0 && port.Protocol == PortProtocol.Auto)
-                    yield return Http(service.Address, port.Port, $"{service.Host}:{port.Port}", proxy, log, Chain(proxy, cluster, null, log, withTimeout: true));
+                    yield return Http(service.Address, port.Port, $"{service.Host}:{port.Port}", proxy, log, Chain(proxy, cluster, null, withTimeout: true));
                 else if (service.Address.Length > 0)
-                    yield return Listener($"{service.Address}_{port.Port}", service.Address, port.Port, [Chain(proxy, cluster, null, log, withTimeout: true)], null, null);
+                    yield return Listener($"{service.Address}_{port.Port}", service.Address, port.Port, [Chain(proxy, cluster, null, withTimeout: true)], null, null);
                 else if (service.Resolution == Resolution.Headless)
                 {
                     // One listener per pod address: the client picked the pod.
                     foreach (var endpoint in model.EndpointsOf(service, port).Where(e => e.IsReady && e.Address != proxy.Address))
-                        yield return Listener($"{endpoint.Address}_{port.Port}", endpoint.Address, port.Port, [Chain(proxy, cluster, null, log, withTimeout: true)], null, null);
+                        yield return Listener($"{endpoint.Address}_{port.Port}", endpoint.Address, port.Port, [Chain(proxy, cluster, null, withTimeout: true)], null, null);
                 }
                 else if (!httpPorts.Contains(port.Port))
                 {
@@ -40,25 +40,25 @@ internal static class OutboundListeners
         }
         foreach (var (port, entries) in wildcard)
         {
-            var chains = entries.Where(e => e.Host.Length > 0).Select(e => Chain(proxy, e.Cluster, Node.Map(("server_names", Shapes.Strings([e.Host]))), log, withTimeout: true)).ToList();
-            var plain = entries.Where(e => e.Host.Length == 0).Take(1).Select(e => Chain(proxy, e.Cluster, null, log, withTimeout: true)).ToList();
+            var chains = entries.Where(e => e.Host.Length > 0).Select(e => Chain(proxy, e.Filter, Node.Map(("server_names", Shapes.Strings([e.Host]))), withTimeout: true)).ToList();
+            var plain = entries.Where(e => e.Host.Length == 0).Take(1).Select(e => Chain(proxy, e.Filter, null, withTimeout: true)).ToList();
             yield return Listener($"0.0.0.0_{port}", "0.0.0.0", port, [.. chains, .. plain], plain.Count > 0 ? null : Passthrough(proxy, log),
                 chains.Count > 0 ? Shapes.Typed("envoy.filters.listener.tls_inspector", "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector", ("initial_read_buffer_size", 512)) : null);
         }
     }
 
     /// <summary>tcp rules may send a whole service elsewhere or split it.</summary>
-    private static string TcpCluster(MeshModel model, ProxyView proxy, MeshService service, MeshPort port)
+    private static Node TcpFilter(MeshModel model, ProxyView proxy, MeshService service, MeshPort port)
     {
         foreach (var rule in model.MeshRules(proxy.Namespace).Where(r => r.Tcp.Count > 0 && r.Hosts.Any(h => model.FindDestination(h, r.Meta.Namespace) == service)))
         {
             foreach (var tcp in rule.Tcp)
             {
-                if (tcp.Routes.Count > 0 && (tcp.Matches.Count == 0 || tcp.Matches.Any(m => m.Port is null || m.Port == port.Port)))
-                    return RouteTranslation.Cluster(model, tcp.Routes[0].Destination, rule.Meta.Namespace, port.Port, isGateway: false);
+                if (tcp.Routes.Count > 0 && (tcp.Matches.Count == 0 || tcp.Matches.Any(m => GatewayRules.Applies(model, m, rule, proxy, port.Port, gateway: null))))
+                    return TcpRoutes.Filter(model, rule, tcp.Routes, port.Port, isGateway: false);
             }
         }
-        return ClusterTranslation.Name(port.Port, "", service.Host);
+        return Shapes.TcpProxy(ClusterTranslation.Name(port.Port, "", service.Host), Shapes.AccessLog(model.Settings.AccessLog));
     }
 
     private static Node Virtual(ProxyView proxy, AccessLogSettings log) => Node.Map(
@@ -73,9 +73,12 @@ internal static class OutboundListeners
 
     private static Node Named(Node chain, string name) => chain.With("name", name);
 
-    private static Node Chain(ProxyView proxy, string cluster, Node? match, AccessLogSettings log, bool withTimeout = false) => Node.Map(
+    private static Node Chain(ProxyView proxy, string cluster, Node? match, AccessLogSettings log, bool withTimeout = false) =>
+        Chain(proxy, Shapes.TcpProxy(cluster, Shapes.AccessLog(log)), match, withTimeout);
+
+    private static Node Chain(ProxyView proxy, Node filter, Node? match, bool withTimeout) => Node.Map(
         ("filter_chain_match", match),
-        ("filters", Node.List(proxy.HasIstioFilters ? [Shapes.Stats(false), Shapes.TcpProxy(cluster, Shapes.AccessLog(log))] : [Shapes.TcpProxy(cluster, Shapes.AccessLog(log))])),
+        ("filters", Node.List(proxy.HasIstioFilters ? [Shapes.Stats(false), filter] : [filter])),
         ("transport_socket_connect_timeout", withTimeout ? "15s" : null));
 
     private static Node Passthrough(ProxyView proxy, AccessLogSettings log) => Named(Chain(proxy, "PassthroughCluster", Node.Map(), log), "PassthroughFilterChain");

@@ -35,6 +35,11 @@ public sealed class ProxyView
     /// <summary>A gRPC program that is its own proxy.</summary>
     public bool IsProxyless { get; init; }
 
+    /// <summary>Policies that cannot be enforced and close this workload; empty when it is open.</summary>
+    public IReadOnlyList<Resources.AccessPolicyResource> ClosedBy { get; init; } = [];
+
+    public bool IsClosed => ClosedBy.Count > 0;
+
     /// <summary>The pod behind it, when the model knows it.</summary>
     public Workload? Workload { get; init; }
 
@@ -70,6 +75,8 @@ public sealed class ProxyView
             ClusterId = metadata["CLUSTER_ID"]?.AsText ?? model.Settings.ClusterId,
             MeshId = metadata["MESH_ID"]?.AsText ?? model.Settings.TrustDomain,
             HasIstioFilters = extensions is null || extensions.Count == 0 || extensions.Any(e => e["name"]?.AsText == "istio.stats"),
+            // What the pod is known as counts as much as what it says of itself: a proxy does not open itself by leaving a label out.
+            ClosedBy = [.. AccessPolicies.ThatClose(model, space, labels).Union(workload is null ? [] : AccessPolicies.ThatClose(model, workload.Namespace, workload.Labels))],
             Workload = workload,
             IsProxyless = isProxyless,
         };

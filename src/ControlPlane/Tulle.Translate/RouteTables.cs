@@ -55,7 +55,9 @@ internal static class RouteTables
     private static List<Node> ServiceRoutes(MeshModel model, ProxyView proxy, MeshService service, int port)
     {
         var rule = model.MeshRules(proxy.Namespace).FirstOrDefault(r => r.Http.Count > 0 && r.Hosts.Any(h => MeshModel.Matches(model.FindDestination(h, r.Meta.Namespace)?.Host ?? model.ResolveHost(h, r.Meta.Namespace), service.Host)));
-        return rule is not null ? RouteTranslation.Routes(model, proxy, rule, port, null) : [Default(service.Host, port)];
+        var routes = rule is null ? [] : RouteTranslation.Routes(model, proxy, rule, port, null);
+        // A rule none of whose matches is for this client says nothing: the service is reached as without it.
+        return routes.Count > 0 ? routes : [Default(service.Host, port)];
     }
 
     private static Node Default(string host, int port) => Node.Map(("name", "default"), ("match", Node.Map(("prefix", "/"))),
@@ -98,9 +100,10 @@ internal static class RouteTables
         }
     }
 
-    public static bool IsHttp(GatewayServerResource server) => server.Protocol is "HTTP" or "HTTP2" or "GRPC" or "GRPC-WEB" && server.TlsMode.Length == 0 || (server.Protocol is "HTTP" or "HTTP2" or "GRPC" && server.HttpsRedirect);
+    /// <summary>Plain HTTP; tls there can only say that it is redirected.</summary>
+    public static bool IsHttp(GatewayServerResource server) => server.Protocol is "HTTP" or "HTTP2" or "GRPC" or "GRPC-WEB";
 
-    public static bool IsHttps(GatewayServerResource server) => server.Protocol == "HTTPS" && server.TlsMode is "SIMPLE" or "MUTUAL" or "ISTIO_MUTUAL" or "OPTIONAL_MUTUAL";
+    public static bool IsHttps(GatewayServerResource server) => server.Protocol == "HTTPS" && server.Tls.Terminates;
 
     public static string HttpsName(GatewayResource gateway, GatewayServerResource server) => $"https.{server.Port}.{server.PortName}.{gateway.Meta.Name}.{gateway.Meta.Namespace}";
 
@@ -108,9 +111,9 @@ internal static class RouteTables
     {
         var all = Servers(model, proxy).ToList();
         foreach (var group in all.Where(s => IsHttp(s.Server)).GroupBy(s => s.Port))
-            yield return Table($"http.{group.Key}", GatewayHosts(model, proxy, group.ToList()));
+            yield return proxy.IsClosed ? Closed.Table($"http.{group.Key}") : Table($"http.{group.Key}", GatewayHosts(model, proxy, group.ToList()));
         foreach (var (gateway, server, port) in all.Where(s => IsHttps(s.Server)))
-            yield return Table(HttpsName(gateway, server), GatewayHosts(model, proxy, [(gateway, server, port)]));
+            yield return proxy.IsClosed ? Closed.Table(HttpsName(gateway, server)) : Table(HttpsName(gateway, server), GatewayHosts(model, proxy, [(gateway, server, port)]));
     }
 
     private static List<Node> GatewayHosts(MeshModel model, ProxyView proxy, List<(GatewayResource Gateway, GatewayServerResource Server, int Port)> servers)
@@ -118,38 +121,18 @@ internal static class RouteTables
         var hosts = new Dictionary<string, (List<Node> Routes, bool Tls, int Port)>(StringComparer.Ordinal);
         foreach (var (gateway, server, _) in servers)
         {
-            foreach (var rule in model.Resources.VirtualServices.Where(v => Names(v, gateway)).OrderBy(v => v.Meta.Order))
+            foreach (var rule in GatewayRules.Of(model, proxy, gateway))
             {
-                foreach (var host in rule.Hosts)
+                foreach (var full in GatewayRules.Hosts(model, gateway, server, rule))
                 {
-                    if (!server.Hosts.Any(h => Overlap(h, host, rule.Meta.Namespace)))
-                        continue;
-                    var full = host.Contains('.') || host.Contains('*') ? host : model.ResolveHost(host, rule.Meta.Namespace);
                     if (!hosts.TryGetValue(full, out var entry))
-                        hosts[full] = entry = ([], server.HttpsRedirect, server.Port);
-                    entry.Routes.AddRange(RouteTranslation.Routes(model, proxy, rule, server.Port, $"{gateway.Meta.Namespace}/{gateway.Meta.Name}"));
+                        hosts[full] = entry = ([], server.Tls.HttpsRedirect, server.Port);
+                    entry.Routes.AddRange(RouteTranslation.Routes(model, proxy, rule, server.Port, gateway));
                 }
             }
         }
         if (hosts.Count == 0)
             return [VirtualHost($"blackhole:{servers[0].Server.Port}", ["*"], [])];
         return hosts.OrderBy(h => h.Key, StringComparer.Ordinal).Select(h => VirtualHost($"{h.Key}:{h.Value.Port}", [h.Key], h.Value.Routes, h.Value.Tls)).ToList();
-    }
-
-    private static bool Names(VirtualServiceResource rule, GatewayResource gateway) => rule.Gateways.Any(g => g == $"{gateway.Meta.Namespace}/{gateway.Meta.Name}"
-        || (g == gateway.Meta.Name && rule.Meta.Namespace == gateway.Meta.Namespace));
-
-    /// <summary>A server's host may be "namespace/host"; both sides may be wildcards.</summary>
-    private static bool Overlap(string serverHost, string host, string space)
-    {
-        var slash = serverHost.IndexOf('/');
-        if (slash >= 0)
-        {
-            var wanted = serverHost[..slash];
-            if (wanted != "*" && wanted != space && wanted != ".")
-                return false;
-            serverHost = serverHost[(slash + 1)..];
-        }
-        return MeshModel.Matches(serverHost, host) || MeshModel.Matches(host, serverHost);
     }
 }

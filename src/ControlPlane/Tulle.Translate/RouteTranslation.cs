@@ -11,7 +11,7 @@ internal static class RouteTranslation
     private const string DefaultRetryOn = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
 
     /// <summary>Routes of one rule set for the listener's port. The first rule that matches everything ends the list.</summary>
-    public static List<Node> Routes(MeshModel model, ProxyView proxy, VirtualServiceResource rule, int listenerPort, string? gateway)
+    public static List<Node> Routes(MeshModel model, ProxyView proxy, VirtualServiceResource rule, int listenerPort, GatewayResource? gateway)
     {
         var result = new List<Node>();
         foreach (var http in rule.Http)
@@ -23,7 +23,7 @@ internal static class RouteTranslation
             }
             foreach (var match in http.Matches)
             {
-                if (!Applies(match, proxy, listenerPort, gateway))
+                if (!Applies(model, match, rule.Meta.Namespace, proxy, listenerPort, gateway))
                     continue;
                 result.Add(Route(model, proxy, rule, http, match, listenerPort, gateway is not null));
                 if (IsCatchAll(match))
@@ -33,9 +33,9 @@ internal static class RouteTranslation
         return result;
     }
 
-    private static bool Applies(HttpMatchResource match, ProxyView proxy, int port, string? gateway) =>
+    private static bool Applies(MeshModel model, HttpMatchResource match, string space, ProxyView proxy, int port, GatewayResource? gateway) =>
         (match.Port is null || match.Port == port)
-        && (match.Gateways.Count == 0 || match.Gateways.Contains(gateway ?? "mesh"))
+        && (match.Gateways.Count == 0 || match.Gateways.Any(g => gateway is null ? g == "mesh" : g != "mesh" && GatewayRules.Names(model, g, space, gateway)))
         && (match.SourceNamespace.Length == 0 || match.SourceNamespace == proxy.Namespace)
         && match.SourceLabels.All(l => proxy.Label(l.Key) == l.Value);
 
@@ -60,7 +60,7 @@ internal static class RouteTranslation
         }
         else if (http.DirectResponse is { } direct)
         {
-            fields.Add(("direct_response", Node.Map(("status", direct["status"]), ("body", direct.At("body", "string") is { } text ? Node.Map(("inline_string", text)) : null))));
+            fields.Add(("direct_response", Node.Map(("status", direct["status"]), ("body", Body(direct["body"])))));
         }
         else
         {
@@ -137,7 +137,7 @@ internal static class RouteTranslation
             ("weighted_clusters", live.Count > 1 ? Node.Map(("clusters", Node.List(live.Select(r => Weighted(model, r, space, port, isGateway)).ToList()))) : null),
             ("prefix_rewrite", http.Rewrite?["uri"]),
             ("regex_rewrite", http.Rewrite?["uriRegexRewrite"] is { } regex ? Node.Map(("pattern", Node.Map(("regex", regex["match"]))), ("substitution", regex["rewrite"])) : null),
-            ("host_rewrite_literal", http.Rewrite?["authority"]),
+            ("host_rewrite_literal", http.Rewrite?["authority"] ?? HostEdit(http.Headers)),
             ("timeout", timeout),
             ("retry_policy", Retry(http.Retries)),
             ("max_grpc_timeout", timeout),
@@ -159,8 +159,9 @@ internal static class RouteTranslation
     {
         if (retries is null)
             return DefaultRetry();
-        var attempts = retries["attempts"]?.AsInteger;
-        if (attempts == 0)
+        // Istio: without attempts, or with none, there are no retries.
+        var attempts = retries["attempts"]?.AsInteger ?? 0;
+        if (attempts <= 0)
             return null;
         var words = (retries["retryOn"]?.AsText ?? DefaultRetryOn).Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
         var codes = words.Where(w => w.Length == 3 && w.All(char.IsAsciiDigit)).Select(w => Node.Of(long.Parse(w, System.Globalization.CultureInfo.InvariantCulture))).ToList();
@@ -169,11 +170,11 @@ internal static class RouteTranslation
             on = on.Length > 0 ? on + ",retriable-status-codes" : "retriable-status-codes";
         return Node.Map(
             ("retry_on", on),
-            ("num_retries", attempts is null ? Node.Of(2L) : Node.Of(attempts.Value)),
+            ("num_retries", Node.Of(attempts)),
             ("per_try_timeout", TrafficPolicies.Duration(retries["perTryTimeout"])),
             ("retriable_status_codes", codes.Count > 0 ? Node.List(codes) : null),
             ("retry_back_off", TrafficPolicies.Duration(retries["backoff"]) is { } back ? Node.Map(("base_interval", back)) : null),
-            ("retry_host_predicate", PreviousHosts()),
+            ("retry_host_predicate", retries["retryIgnorePreviousHosts"] is { AsBool: false, Kind: NodeKind.Bool } ? null : PreviousHosts()),
             ("host_selection_retry_max_attempts", 5));
     }
 
@@ -189,6 +190,13 @@ internal static class RouteTranslation
             ("response_code", code switch { 302 => "FOUND", 303 => "SEE_OTHER", 307 => "TEMPORARY_REDIRECT", 308 => "PERMANENT_REDIRECT", _ => null }));
     }
 
+    /// <summary>Envoy does not let header edits touch Host; what sets it is a rewrite of the authority.</summary>
+    private static bool IsHost(string name) => name.Equals("host", StringComparison.OrdinalIgnoreCase) || name == ":authority";
+
+    private static Node? HostEdit(Node? headers) => headers?.At("request", "set")?.Fields.Where(f => IsHost(f.Key)).Select(f => f.Value).FirstOrDefault();
+
+    private static Node? Body(Node? body) => body?["string"] is { } text ? Node.Map(("inline_string", text)) : body?["bytes"] is { } bytes ? Node.Map(("inline_bytes", bytes)) : null;
+
     private static void AddHeaders(List<(string, Node?)> fields, Node? headers)
     {
         foreach (var (side, prefix) in new[] { ("request", "request_headers"), ("response", "response_headers") })
@@ -197,7 +205,7 @@ internal static class RouteTranslation
             if (edits is null)
                 continue;
             var adds = new List<Node>();
-            foreach (var (name, value) in edits["set"]?.Fields ?? [])
+            foreach (var (name, value) in (edits["set"]?.Fields ?? []).Where(f => side == "response" || !IsHost(f.Key)))
                 adds.Add(Node.Map(("header", Node.Map(("key", name), ("value", value))), ("append_action", "OVERWRITE_IF_EXISTS_OR_ADD")));
             foreach (var (name, value) in edits["add"]?.Fields ?? [])
                 adds.Add(Node.Map(("header", Node.Map(("key", name), ("value", value)))));
@@ -211,12 +219,12 @@ internal static class RouteTranslation
         var result = new List<KeyValuePair<string, Node>>();
         if (http.Fault is { } fault)
         {
-            static Node Percentage(Node? node) => Node.Map(("numerator", (long)((node?["value"]?.AsDouble ?? 100) * 10_000)), ("denominator", "MILLION"));
+            static Node Percentage(Node? node) => Node.Map(("numerator", (long)((node?["value"]?.AsDouble ?? 0) * 10_000)), ("denominator", "MILLION"));
             var delay = fault["delay"];
             var abort = fault["abort"];
             result.Add(new("envoy.filters.http.fault", Node.Map(
                 ("@type", Shapes.Types + "envoy.extensions.filters.http.fault.v3.HTTPFault"),
-                ("delay", delay is null ? null : Node.Map(("fixed_delay", TrafficPolicies.Duration(delay["fixedDelay"])), ("percentage", Percentage(delay["percentage"])))),
+                ("delay", delay is null ? null : Node.Map(("fixed_delay", TrafficPolicies.Duration(delay["fixedDelay"])), ("percentage", Percentage(delay["percentage"] ?? (delay["percent"] is { } whole ? Node.Map(("value", whole)) : null))))),
                 ("abort", abort is null ? null : Node.Map(("http_status", abort["httpStatus"]), ("percentage", Percentage(abort["percentage"])))))));
         }
         return result.Count == 0 ? null : Node.Map(result);

@@ -5,20 +5,24 @@ namespace Tulle.Translate;
 /// <summary>What a DestinationRule's traffic policy means in a cluster.</summary>
 internal static class TrafficPolicies
 {
-    /// <summary>Port-level over subset over rule, field by field of the top level.</summary>
+    /// <summary>
+    /// Subset over rule, part by part. Settings of a port inherit nothing: what they leave out is the default (Istio's MergeTrafficPolicy).
+    /// </summary>
     public static Node? Effective(Node? rule, Node? subset, int port)
     {
         Node? result = null;
-        foreach (var layer in new[] { rule, PortLevel(rule, port), subset, PortLevel(subset, port) })
+        foreach (var layer in new[] { rule, subset })
         {
             if (layer is null)
                 continue;
             result ??= Node.Map();
             foreach (var (name, value) in layer.Fields)
             {
-                if (name is not ("portLevelSettings" or "port"))
+                if (name != "portLevelSettings" && value.Kind != NodeKind.Null)
                     result = result.With(name, value);
             }
+            if (PortLevel(layer, port) is { } own)
+                result = Node.Map(own.Fields.Where(f => f.Key != "port").ToList());
         }
         return result;
     }

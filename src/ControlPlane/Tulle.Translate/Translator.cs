@@ -58,7 +58,8 @@ public static class Translator
     private static List<Node> GatewaySecrets(MeshModel model, ProxyView proxy)
     {
         var result = new List<Node>();
-        foreach (var name in RouteTables.Servers(model, proxy).Select(s => s.Server.CredentialName).Where(n => n.Length > 0).Distinct(StringComparer.Ordinal))
+        var wanted = RouteTables.Servers(model, proxy).SelectMany(s => s.Server.Tls.Credentials.Append(s.Server.Tls.CaCredentialName)).Concat(ClusterTranslation.Credentials(model, proxy));
+        foreach (var name in wanted.Where(n => n.Length > 0).Distinct(StringComparer.Ordinal))
         {
             var secret = model.Resources.Secrets.Find(s => s.Meta.Name == name && s.Meta.Namespace == proxy.Namespace);
             if (secret is null)

@@ -31,10 +31,11 @@ public sealed class CertificateAgent : IAsyncDisposable
         public DateTimeOffset RenewAt;
     }
 
-    private sealed class Stream(bool isDelta, string identity, System.Threading.Channels.Channel<byte[]> outgoing)
+    private sealed class Stream(bool isDelta, PodSocket socket, System.Threading.Channels.Channel<byte[]> outgoing)
     {
         public readonly XdsServerState State = new(isDelta);
-        public readonly string Identity = identity;
+        public readonly string Identity = socket.Identity;
+        public readonly int User = socket.User;
         public readonly System.Threading.Channels.Channel<byte[]> Outgoing = outgoing;
     }
 
@@ -160,6 +161,8 @@ public sealed class CertificateAgent : IAsyncDisposable
             {
                 return;
             }
+            // Files may have been replaced; what did not change is not sent.
+            PushAll();
             foreach (var identity in _identities.Values.Where(i => TimeProvider.System.GetUtcNow() >= i.RenewAt))
             {
                 try
@@ -197,7 +200,7 @@ public sealed class CertificateAgent : IAsyncDisposable
             context.Response.Headers["grpc-status"] = "16";
             return;
         }
-        var stream = new Stream(isDelta, socket.Identity, System.Threading.Channels.Channel.CreateBounded<byte[]>(64));
+        var stream = new Stream(isDelta, socket, System.Threading.Channels.Channel.CreateBounded<byte[]>(64));
         _streams[stream] = true;
         await context.Response.StartAsync();
         var writing = WriteAsync(context, stream);
@@ -246,9 +249,17 @@ public sealed class CertificateAgent : IAsyncDisposable
         {
             if (!_identities.TryGetValue(stream.Identity, out var identity) || !stream.State.Wants(XdsTypes.Secret))
                 return;
+            var files = stream.State.NamesOf(XdsTypes.Secret).Where(FileSecrets.IsOne).ToList();
+            var all = identity.Secrets;
+            if (files.Count > 0)
+            {
+                all = new Dictionary<string, XdsResource>(all, StringComparer.Ordinal);
+                foreach (var secret in files.Select(f => FileSecrets.Make(f, stream.User)).OfType<XdsResource>())
+                    all[secret.Name] = secret;
+            }
             var version = identity.RenewAt.ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture);
             // A reader so slow that nothing more fits comes back to a new stream, and is given everything there.
-            if (stream.State.Push(XdsTypes.Secret, identity.Secrets, version) is { } response && !stream.Outgoing.Writer.TryWrite(GrpcFraming.Frame(response)))
+            if (stream.State.Push(XdsTypes.Secret, all, version) is { } response && !stream.Outgoing.Writer.TryWrite(GrpcFraming.Frame(response)))
                 stream.Outgoing.Writer.TryComplete();
         }
     }

@@ -75,6 +75,9 @@ public sealed class XdsServerState(bool isDelta)
     /// <summary>Whether the client asks for this resource, by name or by asking for all.</summary>
     public bool WantsName(string type, string name) => _subscriptions.TryGetValue(type, out var s) && (s.IsWildcard || s.Names.Contains(name));
 
+    /// <summary>Names that the client asked for.</summary>
+    public IReadOnlyCollection<string> NamesOf(string type) => _subscriptions.TryGetValue(type, out var s) ? s.Names : [];
+
     /// <summary>Whether the client was sent this resource and not told since that it is gone.</summary>
     public bool WasSent(string type, string name) => _subscriptions.TryGetValue(type, out var s) && s.Sent.TryGetValue(name, out var version) && version is not null;
 

@@ -63,6 +63,7 @@ internal sealed class FolderSource(ControlOptions options, TimeProvider time)
     {
         TrustDomain = options.TrustDomain,
         SimulatePods = options.SimulatePods,
+        AllowUnenforcedPolicies = options.AllowUnenforcedPolicies,
         AccessLog = new AccessLogSettings(options.AccessLog, options.AccessLogFormat, options.AccessLogIdentities),
     };
 

@@ -227,7 +227,8 @@ internal sealed class ProxyStream(bool isDelta, IResourceMaker maker, Func<Publi
                     ("error", status.Rejected ? sent?.Nack : null), ("refusals", sent?.Nacks > 0 ? Node.Of(sent.Nacks) : null))));
             }
             return Node.Map(("proxy", _state.Node?["id"]?.AsText ?? ""), ("cluster_id", "Kubernetes"),
-                ("version", _state.Node?.At("metadata", "ISTIO_VERSION")?.AsText ?? "tulle"), ("types", Node.Map(types)));
+                ("version", _state.Node?.At("metadata", "ISTIO_VERSION")?.AsText ?? "tulle"), ("types", Node.Map(types)),
+                ("closed_by", _proxy is { IsClosed: true } ? Node.List(_proxy.ClosedBy.Select(p => Node.FromString(p.Meta.Subject)).ToList()) : null));
         }
     }
 

@@ -2,7 +2,7 @@ using Tulle.Base.Documents;
 
 namespace Tulle.Resources;
 
-/// <summary>Istio's networking and security kinds. Every field is read or named as known, so an unknown one is an error with its place.</summary>
+/// <summary>Istio's networking and security kinds, after <see cref="SpecCheck"/> has held them to the table of their kind.</summary>
 internal static class IstioReader
 {
     public static VirtualServiceResource VirtualService(FieldReader spec, ObjectMeta meta)
@@ -14,10 +14,11 @@ internal static class IstioReader
         var http = spec.Children("http").Select(HttpRoute).ToList();
         var tcp = spec.Children("tcp").Select(TcpRoute).ToList();
         var tls = spec.Children("tls").Select(TcpRoute).ToList();
+        if (tls.Count > 0 && (gateways.Count == 0 || gateways.Contains("mesh")))
+            spec.Fail("tls", "sidecars do not route by SNI yet; name the gateways that shall");
         if (http.Count + tcp.Count + tls.Count == 0)
             spec.Fail("", "one of http, tcp and tls is needed");
         var export = spec.Texts("exportTo");
-        spec.Done("is not a field of VirtualService");
         return new VirtualServiceResource(meta, hosts, gateways.Count == 0 ? ["mesh"] : gateways, http, tcp, tls, export);
     }
 
@@ -31,7 +32,6 @@ internal static class IstioReader
             if (match.Text(kind) is { } value)
                 result = new StringMatchResource(kind, value);
         }
-        match.Done("is not a field of StringMatch (exact, prefix, regex)");
         return result;
     }
 
@@ -52,8 +52,6 @@ internal static class IstioReader
         var result = new HttpMatchResource(match.Text("name", ""), StringMatch(match.Child("uri")), match.Bool("ignoreUriCase", false), StringMatch(match.Child("method")),
             StringMatch(match.Child("authority")), StringMatch(match.Child("scheme")), Matches(match, "headers"), Matches(match, "withoutHeaders"), Matches(match, "queryParams"),
             (int?)match.Integer("port", 1, 65535), match.TextMap("sourceLabels"), match.Text("sourceNamespace", ""), match.Texts("gateways"));
-        match.Accept("statPrefix");
-        match.Done("is not a field of HTTPMatchRequest");
         return result;
     }
 
@@ -69,10 +67,8 @@ internal static class IstioReader
         if (destination.Child("port") is { } selector)
         {
             port = (int?)selector.Integer("number", 1, 65535);
-            selector.Done("is not a field of PortSelector");
         }
         var subset = destination.Text("subset", "");
-        destination.Done("is not a field of Destination");
         return new DestinationResource(host, subset, port, destination.Node.Position);
     }
 
@@ -82,7 +78,6 @@ internal static class IstioReader
         foreach (var route in rule.Children("route"))
         {
             result.Add(new WeightedDestinationResource(Destination(route.Child("destination"), route), (int)(route.Integer("weight", 0, 1_000_000) ?? 0), route.Raw("headers")));
-            route.Done("is not a field of RouteDestination");
         }
         if (result.Count > 1 && result.TrueForAll(r => r.Weight == 0))
             rule.Fail("route", "several destinations need weights, and all are 0");
@@ -106,89 +101,96 @@ internal static class IstioReader
         if (timeout.Length > 0 && rule.DurationMs("timeout") is null)
             timeout = "";
         var retries = rule.Child("retries");
-        retries?.Accept("attempts", "perTryTimeout", "retryOn", "retryRemoteLocalities", "retryIgnorePreviousHosts", "backoff");
-        retries?.Done("is not a field of HTTPRetry");
         var rewrite = rule.Child("rewrite");
-        rewrite?.Accept("uri", "authority", "uriRegexRewrite");
-        rewrite?.Done("is not a field of HTTPRewrite");
         var fault = rule.Child("fault");
-        fault?.Accept("delay", "abort");
-        fault?.Done("is not a field of HTTPFaultInjection");
-        if (rule.Raw("delegate") is not null)
-            rule.Fail("delegate", "delegation is not supported yet");
         if (routes.Count == 0 && redirect is null && direct is null)
             rule.Fail("", "one of route, redirect and directResponse is needed");
         var result = new HttpRouteResource(rule.Text("name", ""), matches, routes, redirect, direct, rewrite?.Node, timeout, retries?.Node, fault?.Node, rule.Raw("headers"), rule.Raw("corsPolicy"), mirrors);
-        rule.Done("is not a field of HTTPRoute");
         return result;
     }
 
     private static TcpRouteResource TcpRoute(FieldReader rule)
     {
-        var matches = new List<(int?, IReadOnlyList<string>, IReadOnlyList<string>)>();
-        foreach (var match in rule.Children("match"))
-        {
-            matches.Add(((int?)match.Integer("port", 1, 65535), match.Texts("sniHosts"), match.Texts("gateways")));
-            match.Accept("destinationSubnets", "sourceLabels", "sourceNamespace", "sourceSubnet");
-            match.Done("is not a field of L4MatchAttributes");
-        }
+        var matches = rule.Children("match").Select(match => new TcpMatchResource((int?)match.Integer("port", 1, 65535), match.Texts("sniHosts"), match.Texts("gateways"),
+            match.TextMap("sourceLabels"), match.Text("sourceNamespace", ""))).ToList();
         var result = new TcpRouteResource(matches, Routes(rule));
-        rule.Done("is not a field of TCPRoute");
         return result;
     }
 
-    private static void CheckPolicy(FieldReader? policy)
+    /// <summary>As istiod's validation: TLS that lacks its parts must not become plain text, or TLS of another kind.</summary>
+    private static void CheckClientTls(FieldReader? policy)
     {
         if (policy is null)
             return;
-        policy.Accept("portLevelSettings", "tunnel", "proxyProtocol", "retryBudget");
-        if (policy.Child("loadBalancer") is { } balancer)
+        foreach (var tls in policy.Children("portLevelSettings").Append(policy).Select(p => p.Child("tls")).OfType<FieldReader>())
         {
-            balancer.Choice("simple", "UNSPECIFIED", "UNSPECIFIED", "LEAST_CONN", "RANDOM", "PASSTHROUGH", "ROUND_ROBIN", "LEAST_REQUEST");
-            balancer.Accept("consistentHash", "localityLbSetting", "warmupDurationSecs", "warmup", "zoneAwareLbSetting");
-            balancer.Done("is not a field of LoadBalancerSettings");
+            var mode = tls.Text("mode", "DISABLE");
+            var hasFiles = tls.Text("clientCertificate", "").Length > 0 && tls.Text("privateKey", "").Length > 0;
+            var hasCredential = tls.Text("credentialName", "").Length > 0;
+            if (mode == "MUTUAL" && !hasFiles && !hasCredential)
+                tls.Fail("", "mode MUTUAL needs clientCertificate and privateKey, or credentialName");
+            if (mode == "ISTIO_MUTUAL" && (tls.Text("clientCertificate", "") + tls.Text("privateKey", "") + tls.Text("caCertificates", "") + tls.Text("credentialName", "")).Length > 0)
+                tls.Fail("", "mode ISTIO_MUTUAL uses the mesh's own certificates; certificates of one's own go with MUTUAL");
+            if (hasCredential && hasFiles)
+                tls.Fail("", "has credentialName and files; one of them is enough");
         }
-        if (policy.Child("connectionPool") is { } pool)
-        {
-            pool.Accept("tcp", "http");
-            pool.Done("is not a field of ConnectionPoolSettings");
-        }
-        if (policy.Child("tls") is { } tls)
-        {
-            tls.Choice("mode", "DISABLE", "DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL");
-            tls.Accept("clientCertificate", "privateKey", "caCertificates", "credentialName", "subjectAltNames", "sni", "insecureSkipVerify", "caCrl");
-            tls.Done("is not a field of ClientTLSSettings");
-        }
-        if (policy.Child("outlierDetection") is { } outlier)
-        {
-            outlier.Accept("consecutiveErrors", "splitExternalLocalOriginErrors", "consecutiveLocalOriginFailures", "consecutiveGatewayErrors", "consecutive5xxErrors", "interval", "baseEjectionTime",
-                "maxEjectionPercent", "minHealthPercent", "outlierDetectionHttpErrorCodes");
-            outlier.Done("is not a field of OutlierDetection");
-        }
-        policy.Done("is not a field of TrafficPolicy");
     }
 
     public static DestinationRuleResource DestinationRule(FieldReader spec, ObjectMeta meta)
     {
         var host = spec.Required("host");
         var policy = spec.Child("trafficPolicy");
-        CheckPolicy(policy);
+        CheckClientTls(policy);
         var subsets = new List<SubsetResource>();
         foreach (var subset in spec.Children("subsets"))
         {
             var own = subset.Child("trafficPolicy");
-            CheckPolicy(own);
+            CheckClientTls(own);
             var name = subset.Required("name");
             if (subsets.Exists(s => s.Name == name))
                 subset.Fail("name", $"subset {name} is defined twice");
             subsets.Add(new SubsetResource(name, subset.TextMap("labels"), own?.Node));
-            subset.Done("is not a field of Subset");
         }
         var export = spec.Texts("exportTo");
-        if (spec.Raw("workloadSelector") is not null)
-            spec.Fail("workloadSelector", "is not supported yet");
-        spec.Done("is not a field of DestinationRule");
         return new DestinationRuleResource(meta, host, policy?.Node, subsets, export);
+    }
+
+    private static ServerTlsResource ServerTls(FieldReader tls)
+    {
+        var redirect = tls.Bool("httpsRedirect", false);
+        var result = new ServerTlsResource(tls.Text("mode") ?? (redirect ? "" : "PASSTHROUGH"), tls.Text("credentialName", ""), redirect)
+        {
+            CredentialNames = tls.Texts("credentialNames"),
+            CaCredentialName = tls.Text("caCertCredentialName", ""),
+            CertificateFile = tls.Text("serverCertificate", ""),
+            KeyFile = tls.Text("privateKey", ""),
+            CaFile = tls.Text("caCertificates", ""),
+            CrlFile = tls.Text("caCrl", ""),
+            SubjectAltNames = tls.Texts("subjectAltNames"),
+            Spki = tls.Texts("verifyCertificateSpki"),
+            Hashes = tls.Texts("verifyCertificateHash"),
+            MinVersion = tls.Text("minProtocolVersion", "TLS_AUTO"),
+            MaxVersion = tls.Text("maxProtocolVersion", "TLS_AUTO"),
+            CipherSuites = tls.Texts("cipherSuites"),
+        };
+        CheckServerTls(result, tls);
+        return result;
+    }
+
+    /// <summary>As istiod's validation: what is asked for must be there to be asked for.</summary>
+    private static void CheckServerTls(ServerTlsResource tls, FieldReader reader)
+    {
+        if (!tls.Terminates || tls.Mode == "ISTIO_MUTUAL")
+            return;
+        var hasCredential = tls.CredentialName.Length > 0 || tls.CredentialNames.Count > 0;
+        if (tls.CredentialName.Length > 0 && tls.CredentialNames.Count > 0)
+            reader.Fail("credentialNames", "is given beside credentialName; one of them is enough");
+        if (!hasCredential && (tls.CertificateFile.Length == 0 || tls.KeyFile.Length == 0))
+            reader.Fail("credentialName", $"mode {tls.Mode} needs credentialName, or serverCertificate and privateKey");
+        if (tls.AsksForCertificate && !hasCredential && tls.CaFile.Length == 0)
+            reader.Fail("caCertificates", $"mode {tls.Mode} verifies client certificates, and nothing says against what");
+        if (!tls.AsksForCertificate && (tls.SubjectAltNames.Count > 0 || tls.Spki.Count > 0 || tls.Hashes.Count > 0))
+            reader.Fail("mode", $"{tls.Mode} asks for no client certificate, and names or hashes of client certificates are given; MUTUAL asks for one");
     }
 
     public static GatewayResource Gateway(FieldReader spec, ObjectMeta meta)
@@ -204,24 +206,17 @@ internal static class IstioReader
             }
             var tls = server.Child("tls");
             var hosts = server.Texts("hosts");
+            if (hosts.Exists(h => h.Contains('/') && h.IndexOf('/') is var slash && (slash == 0 || slash == h.Length - 1 || h.LastIndexOf('/') != slash)))
+                server.Fail("hosts", "a host is written HOST or NAMESPACE/HOST, where NAMESPACE may be * or .");
             if (hosts.Count == 0)
                 server.Fail("hosts", "at least one host is needed");
             var protocol = port.Required("protocol").ToUpperInvariant();
-            var mode = tls?.Choice("mode", "PASSTHROUGH", "PASSTHROUGH", "SIMPLE", "MUTUAL", "AUTO_PASSTHROUGH", "ISTIO_MUTUAL", "OPTIONAL_MUTUAL") ?? "";
-            servers.Add(new GatewayServerResource((int)(port.Integer("number", 1, 65535) ?? 0), port.Required("name"), protocol, hosts, mode, tls?.Text("credentialName", "") ?? "",
-                tls?.Bool("httpsRedirect", false) ?? false, server.Text("name", "")));
-            port.Accept("targetPort");
-            port.Done("is not a field of Port");
-            tls?.Accept("serverCertificate", "privateKey", "caCertificates", "subjectAltNames", "verifyCertificateSpki", "verifyCertificateHash", "minProtocolVersion", "maxProtocolVersion",
-                "cipherSuites", "caCrl", "credentialNames", "caCertCredentialName", "tlsCertificates");
-            tls?.Done("is not a field of ServerTLSSettings");
-            server.Accept("bind", "defaultEndpoint");
-            server.Done("is not a field of Server");
+            servers.Add(new GatewayServerResource((int)(port.Integer("number", 1, 65535) ?? 0), port.Required("name"), protocol, hosts,
+                tls is null ? ServerTlsResource.None : ServerTls(tls), server.Text("name", "")));
         }
         if (servers.Count == 0)
             spec.Fail("servers", "at least one server is needed");
         var selector = spec.TextMap("selector");
-        spec.Done("is not a field of Gateway");
         return new GatewayResource(meta, selector, servers);
     }
 
@@ -235,7 +230,6 @@ internal static class IstioReader
         {
             var number = (int)(port.Integer("number", 1, 65535) ?? 0);
             ports.Add(new ServiceEntryPortResource(number, port.Required("name"), port.Text("protocol", "").ToUpperInvariant(), (int)(port.Integer("targetPort", 1, 65535) ?? number)));
-            port.Done("is not a field of ServicePort");
         }
         var endpoints = new List<ServiceEntryEndpointResource>();
         foreach (var endpoint in spec.Children("endpoints"))
@@ -243,25 +237,19 @@ internal static class IstioReader
             endpoints.Add(new ServiceEntryEndpointResource(endpoint.Text("address", ""), endpoint.TextMap("labels"),
                 endpoint.TextMap("ports").ToDictionary(p => p.Key, p => int.TryParse(p.Value, out var n) ? n : 0, StringComparer.Ordinal), (int)(endpoint.Integer("weight", 0, int.MaxValue) ?? 0),
                 endpoint.Text("serviceAccount", "")));
-            endpoint.Accept("network", "locality");
-            endpoint.Done("is not a field of WorkloadEntry");
         }
         var selector = spec.Child("workloadSelector")?.TextMap("labels") ?? [];
         var result = new ServiceEntryResource(meta, hosts, spec.Texts("addresses"), ports, spec.Choice("location", "MESH_EXTERNAL", "MESH_EXTERNAL", "MESH_INTERNAL"),
-            spec.Choice("resolution", "NONE", "NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"), endpoints, selector, spec.Texts("exportTo"));
-        spec.Accept("subjectAltNames");
-        spec.Done("is not a field of ServiceEntry");
+            spec.Choice("resolution", "NONE", "NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"), endpoints, selector, spec.Texts("exportTo"))
+        {
+            SubjectAltNames = spec.Texts("subjectAltNames"),
+        };
         return result;
     }
 
     public static PeerAuthenticationResource PeerAuthentication(FieldReader spec, ObjectMeta meta)
     {
-        static string Mode(FieldReader? tls)
-        {
-            var mode = tls?.Choice("mode", "UNSET", "UNSET", "DISABLE", "PERMISSIVE", "STRICT") ?? "UNSET";
-            tls?.Done("is not a field of MutualTLS");
-            return mode;
-        }
+        static string Mode(FieldReader? tls) => tls?.Choice("mode", "UNSET", "UNSET", "DISABLE", "PERMISSIVE", "STRICT") ?? "UNSET";
         var selector = spec.Child("selector")?.TextMap("matchLabels") ?? [];
         var mode = Mode(spec.Child("mtls"));
         var ports = new Dictionary<int, string>();
@@ -274,7 +262,24 @@ internal static class IstioReader
         }
         if (ports.Count > 0 && selector.Count == 0)
             spec.Fail("portLevelMtls", "needs a selector: without one it has no effect");
-        spec.Done("is not a field of PeerAuthentication");
         return new PeerAuthenticationResource(meta, selector, mode, ports);
+    }
+
+    /// <summary>An AuthorizationPolicy or a RequestAuthentication: which workloads it selects. Its conditions are not evaluated.</summary>
+    public static AccessPolicyResource AccessPolicy(FieldReader spec, ObjectMeta meta)
+    {
+        var selector = spec.Child("selector")?.TextMap("matchLabels") ?? [];
+        var targets = spec.Children("targetRefs").ToList();
+        if (spec.Child("targetRef") is { } one)
+            targets.Add(one);
+        if (targets.Count > 0 && selector.Count > 0)
+            spec.Fail("selector", "is given beside targetRefs; a policy has one or the other");
+        var action = meta.Kind == "AuthorizationPolicy" ? spec.Text("action", "ALLOW") : "";
+        return new AccessPolicyResource(meta, selector, targets.Select(t => (t.Text("kind", ""), t.Text("name", ""))).ToList(), action)
+        {
+            // An AuthorizationPolicy without rules says "nobody" (ALLOW) or "nothing" (DENY, AUDIT); one without jwtRules adds nothing.
+            AllowsAll = meta.Kind == "AuthorizationPolicy" && spec.List("rules").Any(r => r.Fields.Count == 0),
+            HasRules = spec.List(meta.Kind == "AuthorizationPolicy" ? "rules" : "jwtRules").Count > 0,
+        };
     }
 }

@@ -15,8 +15,21 @@ internal static class ProxyStatusCommand
         Example:
           tulle proxy-status
 
+        A type in step is told by its name; REJECTED is NAME!, others are NAME:SENT, NAME:STALE, NAME:PENDING.
+
         Exit codes: 0 all in step, 79 a proxy refused something.
         """;
+
+    /// <summary>A type that is in step is told by its name alone.</summary>
+    private static string Word(KeyValuePair<string, Node> type) => type.Value["status"]?.AsText switch
+    {
+        "SYNCED" or null => type.Key,
+        "REJECTED" => type.Key + "!",
+        var status => $"{type.Key}:{status}",
+    };
+
+    /// <summary>Policies that cannot be enforced yet close the workload.</summary>
+    private static string ClosedBy(Node proxy) => proxy["closed_by"]?.Items is { Count: > 0 } policies ? $" CLOSED by {string.Join(", ", policies.Select(p => p.AsText))}" : "";
 
     public static async Task<int> RunAsync(Arguments arguments)
     {
@@ -40,7 +53,7 @@ internal static class ProxyStatusCommand
             return new[]
             {
                 id.Length == 4 ? id[2] : p["proxy"]?.AsText ?? "", p["cluster_id"]?.AsText ?? "", "tulle-control", p["version"]?.AsText ?? "",
-                $"{types.Count} ({string.Join(",", types.Select(t => t.Value["status"]?.AsText == "REJECTED" ? t.Key + "!" : t.Key))})",
+                $"{types.Count} ({string.Join(",", types.Select(t => Word(t)))}){ClosedBy(p)}",
             };
         }).OrderBy(r => r[0], StringComparer.Ordinal).ToList();
         Table.Print(arguments.Text("-o"), ["NAME", "CLUSTER", "ISTIOD", "VERSION", "SUBSCRIBED TYPES"], rows, proxies);
