@@ -4,7 +4,6 @@ using System.Net.Sockets;
 using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
 using Tulle.Loop;
-using Tulle.Native;
 
 namespace Tulle.Interop.Tests;
 
@@ -132,36 +131,13 @@ public sealed class TlsAttackTests : IAsyncLifetime
         Assert.Equal(data, back);
     }
 
-    /// <summary>A TLS 1.3 handshake up to the Finished, which is not sent yet, with the keys for what follows it.</summary>
-    private static async Task<(Socket Socket, byte[] Finished, RecordLayer Records)> HandshakeAsync(int port)
-    {
-        var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { SendBufferSize = 1 << 20, NoDelay = true };
-        await socket.ConnectAsync("127.0.0.1", port);
-        using var session = new SslSession(new SslContext(new SslContextOptions { IsServer = false, MinVersion = 0x0304 }), "shop", null, null);
-        var buffer = new byte[32 * 1024];
-        while (true)
-        {
-            var status = session.Handshake();
-            var drained = new List<byte>();
-            while (session.DrainPending > 0)
-                drained.AddRange(buffer.AsSpan(0, session.Drain(buffer)));
-            Assert.NotEqual(HandshakeStatus.Failed, status);
-            if (status == HandshakeStatus.Done)
-                return (socket, [.. drained], RecordLayer.Create(session.CipherSuite, session.ServerSecret, session.ClientSecret, 0)!);
-            await socket.SendAsync(drained.ToArray());
-            var count = await socket.ReceiveAsync(buffer);
-            Assert.True(count > 0, "closed during the handshake");
-            session.Feed(buffer.AsSpan(0, count));
-        }
-    }
-
     /// <summary>80 KiB and a bit behind the Finished, all there at the proxy's first read of it: a busy proxy and an ordinary upload.</summary>
     [NeedsFact("openssl")]
     public async Task N01_what_follows_the_Finished_at_once_ends_no_process_and_loses_no_byte()
     {
         foreach (var records in new[] { 1, 4, 5, 6, 12 })
         {
-            var (socket, finished, layer) = await HandshakeAsync(_tls);
+            var (socket, finished, layer) = await RawTls.HandshakeAsync(_tls);
             using (socket)
             using (layer)
             {
@@ -180,10 +156,10 @@ public sealed class TlsAttackTests : IAsyncLifetime
                 var header = new byte[5];
                 while (got.Count < records * 16_384)
                 {
-                    await ReceiveAsync(socket, header, limit.Token);
+                    await RawTls.ReceiveAsync(socket, header, limit.Token);
                     var whole = new byte[5 + RecordLayer.BodyLength(header)];
                     header.CopyTo(whole, 0);
-                    await ReceiveAsync(socket, whole.AsMemory(5), limit.Token);
+                    await RawTls.ReceiveAsync(socket, whole.AsMemory(5), limit.Token);
                     if (layer.Open(whole, out var content) == RecordContent.ApplicationData)
                         got.AddRange(content);
                 }
@@ -204,16 +180,6 @@ public sealed class TlsAttackTests : IAsyncLifetime
                 return Convert.ToInt32(line.Substring(at + ends.Length + 9, 8), 16);
         }
         return 0;
-    }
-
-    private static async Task ReceiveAsync(Socket socket, Memory<byte> target, CancellationToken limit)
-    {
-        while (target.Length > 0)
-        {
-            var count = await socket.ReceiveAsync(target, limit);
-            Assert.True(count > 0, "the proxy closed the connection, or ended");
-            target = target[count..];
-        }
     }
 
     /// <summary>The proxy is late by one turn: several records of TLS 1.2 are there at its first read, and no further event comes.</summary>
