@@ -92,6 +92,8 @@ public sealed class SimulatedKernel(ulong seed, int windowBytes = 700, bool isCa
             _sockets[i]?.Arrive(isCalm ? int.MaxValue : 1 + _random.Next(windowBytes));
     }
 
+    public override bool CanSplice => false;
+
     public override int PollerCreate() => 1;
 
     public override int PollerControl(int poller, int operation, int fd, int events, ulong key)

@@ -140,6 +140,33 @@ public class TcpEndTests
         run.Proxy.Until(() => run.Proxy.Loop.SocketCount == 1, () => "a socket is left", turnsMax: 100);
     });
 
+    /// <summary>A megabyte and more is at hand and the client takes everything: a direction moves 256 KiB and one read more, then others have their turn.</summary>
+    [Fact]
+    public Task N37_a_bulk_transfer_has_a_budget_per_turn() => Task.Run(() =>
+    {
+        using var proxy = new SimulatedProxy(1, windowBytes: 2_000_000, isCalm: true, Configuration().Replace("LOG", "/dev/null", StringComparison.Ordinal));
+        SimulatedSocket? server = null;
+        proxy.Kernel.OnConnect = (_, far) =>
+        {
+            server = far;
+            return 0;
+        };
+        var client = proxy.Connect();
+        var buffer = new byte[2_000_000];
+        proxy.Until(() => server is not null, () => "no connection to the upstream");
+        Assert.Equal(1_800_000, server!.Write(new byte[1_800_000]));
+        var got = 0;
+        for (var turn = 0; got < 1_800_000; turn++)
+        {
+            Assert.True(turn < 100, $"{got} bytes came");
+            proxy.Turn();
+            var count = Math.Max(0, client.ReadAll(buffer));
+            // Twice where an event came in the same turn.
+            Assert.InRange(count, 0, 640 * 1024);
+            got += count;
+        }
+    });
+
     [Fact]
     public Task H37_what_is_open_at_the_end_of_the_drain_time_is_logged_with_its_bytes() => On(Configuration(), run =>
     {

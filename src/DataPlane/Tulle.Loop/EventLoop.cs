@@ -30,6 +30,7 @@ public sealed class EventLoop
         Index = index;
         Random = new SeededRandom(seed + (ulong)index);
         NowMs = kernel.NowMs;
+        Pipes = new PipePool(kernel.CanSplice);
         _timers = new TimerWheel(NowMs, Report);
         _poller = Check(kernel.PollerCreate(), "create an epoll set");
         _wake = Check(kernel.WakeCreate(), "create an eventfd");
@@ -48,7 +49,7 @@ public sealed class EventLoop
 
     public BufferPool Buffers { get; } = new();
 
-    public PipePool Pipes { get; } = new();
+    public PipePool Pipes { get; }
 
     /// <summary>Bytes for work that ends before the next await: ciphertext on its way to or from a socket.</summary>
     public byte[] Scratch { get; } = GC.AllocateUninitializedArray<byte>(80 * 1024, pinned: true);

@@ -51,6 +51,9 @@ public abstract class Kernel
     public abstract int ResetOnClose(int fd);
 
     public abstract Address LocalAddress(int fd);
+
+    /// <summary>Descriptors are the operating system's, so that it can move bytes between them itself.</summary>
+    public virtual bool CanSplice => true;
 }
 
 /// <summary>Linux through Tulle.Native.</summary>

@@ -185,6 +185,18 @@ public class RecordLimitTests
         Assert.DoesNotContain(RecordContent.Invalid, contents);
     }
 
+    /// <summary>The error of the write that seals was forgotten, so a relay went on to read and seal for a client that was gone.</summary>
+    [Fact]
+    public void N38_a_write_to_a_peer_that_is_gone_fails_and_goes_on_failing()
+    {
+        using var pair = Start();
+        Assert.Equal(5, pair.Transport.Write("first"u8));
+        pair.Far.Reset();
+        for (var i = 0; i < 5; i++)
+            Assert.True(pair.Transport.Write(new byte[1000]) < 0, $"write {i} is taken for good");
+        Assert.True(pair.Transport.ShutdownWrite() < 0);
+    }
+
     [Fact]
     public void A_ticket_may_come_in_parts()
     {

@@ -4,7 +4,7 @@ namespace Tulle.Loop;
 /// Pipes of one loop, a few of them kept for the next bulk transfer. The memory of pipes is counted per user by the kernel
 /// (/proc/sys/fs/pipe-user-pages-soft, 64 MiB by default): behind that limit a pipe has 4 or 8 KiB, and copying is better.
 /// </summary>
-public sealed class PipePool
+public sealed class PipePool(bool canSplice = true)
 {
     /// <summary>Size asked for. Source: measured, 512 KiB halves the cost against the default 64 KiB.</summary>
     private const int BytesWanted = 512 * 1024;
@@ -26,6 +26,8 @@ public sealed class PipePool
     /// <summary>Null when there is none to be had: the caller goes on copying.</summary>
     public SplicePipe? Take()
     {
+        if (!canSplice)
+            return null;
         if (_free.TryPop(out var kept))
             return kept;
         var pipe = SplicePipe.TryCreate(BytesWanted, BytesMin, out _);
