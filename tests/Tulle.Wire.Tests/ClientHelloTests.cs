@@ -41,6 +41,38 @@ public class ClientHelloTests
             Assert.Equal(SniffStatus.NeedMore, ClientHello.Parse(hello.AsSpan(0, length), out _));
     }
 
+    private static byte[] InRecordsOf(byte[] hello, int bytes) =>
+        [.. hello[5..].Chunk(bytes).SelectMany(part => (byte[])[22, 3, 1, (byte)(part.Length >> 8), (byte)part.Length, .. part])];
+
+    /// <summary>12,000 bytes one at a time allocated 187 MiB: each read joined all records anew.</summary>
+    [Fact]
+    public async Task N31_a_hello_over_a_few_records_is_read_and_one_over_many_is_refused_cheaply()
+    {
+        var hello = await RealHelloAsync("cart.shop.svc", "h2");
+        Assert.Equal(SniffStatus.Done, ClientHello.Parse(InRecordsOf(hello, hello.Length / 6), out var parsed));
+        Assert.Equal("cart.shop.svc", parsed!.ServerName);
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        var tiny = InRecordsOf([.. hello[..9], .. new byte[12_000]], 1);
+        var made = GC.GetAllocatedBytesForCurrentThread() - before;
+        before = GC.GetAllocatedBytesForCurrentThread();
+        var refused = 0;
+        for (var length = 0; length < tiny.Length; length++)
+            refused += ClientHello.Parse(tiny.AsSpan(0, length), out _) == SniffStatus.Malformed ? 1 : 0;
+        Assert.True(refused > tiny.Length - 100, "many records are read");
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, tiny.Length * 2048L);
+        Assert.True(made > 0);
+    }
+
+    [Fact]
+    public async Task A_stream_that_began_as_TLS_is_not_plain_text_later()
+    {
+        var hello = await RealHelloAsync("a.example");
+        var records = InRecordsOf(hello, hello.Length / 2);
+        var second = 5 + hello.Length / 2;
+        records[second + 1] = 9;
+        Assert.Equal(SniffStatus.Malformed, ClientHello.Parse(records, out _));
+    }
+
     [Fact]
     public async Task A_bent_hello_is_answered()
     {
