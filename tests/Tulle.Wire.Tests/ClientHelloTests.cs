@@ -51,16 +51,14 @@ public class ClientHelloTests
         var hello = await RealHelloAsync("cart.shop.svc", "h2");
         Assert.Equal(SniffStatus.Done, ClientHello.Parse(InRecordsOf(hello, hello.Length / 6), out var parsed));
         Assert.Equal("cart.shop.svc", parsed!.ServerName);
-        var before = GC.GetAllocatedBytesForCurrentThread();
         var tiny = InRecordsOf([.. hello[..9], .. new byte[12_000]], 1);
-        var made = GC.GetAllocatedBytesForCurrentThread() - before;
-        before = GC.GetAllocatedBytesForCurrentThread();
+        var before = GC.GetAllocatedBytesForCurrentThread();
         var refused = 0;
         for (var length = 0; length < tiny.Length; length++)
             refused += ClientHello.Parse(tiny.AsSpan(0, length), out _) == SniffStatus.Malformed ? 1 : 0;
         Assert.True(refused > tiny.Length - 100, "many records are read");
+        // Each read may join a few records, not 16 KiB.
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, tiny.Length * 2048L);
-        Assert.True(made > 0);
     }
 
     [Fact]
