@@ -17,6 +17,10 @@ public sealed class ProxyShared(int loops) : IDisposable
     public ConnectionLimiter Limiter(Snapshot.NetworkFilterConfig filter) => _limiters.GetValue(filter, f => new ConnectionLimiter(f.ConnectionsMax,
         Stats.Gauge(StatScope.Server, "", $"connection_limit.{f.StatPrefix}.active_connections"), Stats.Counter(StatScope.Server, "", $"connection_limit.{f.StatPrefix}.limited_connections")));
 
+    public HeadRuleStats HeadRules => _headRules ?? Interlocked.CompareExchange(ref _headRules, new HeadRuleStats(Stats), null) ?? _headRules;
+
+    private HeadRuleStats? _headRules;
+
     public LogSinks Logs { get; } = new();
 
     public EndpointHealthTable Health { get; } = new();

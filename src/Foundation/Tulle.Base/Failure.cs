@@ -58,6 +58,7 @@ public enum FailureReason : byte
     RbacDenied,
     NoFilterChain,
     BodyTooLarge,
+    InvalidSteering,
 }
 
 /// <summary>One ending of a request or connection, as plain data.</summary>
@@ -92,6 +93,7 @@ public static class Failures
         FailureReason.RetryLimit => "URX",
         FailureReason.DownstreamProtocol or FailureReason.HeadersTooLarge => "DPE",
         FailureReason.DownstreamClosed => "DC",
+        FailureReason.InvalidSteering => "IH",
         _ => "-",
     };
 

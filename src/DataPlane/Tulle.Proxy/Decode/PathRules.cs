@@ -4,26 +4,38 @@ using Tulle.Wire.Http1;
 
 namespace Tulle.Proxy;
 
+/// <summary>What the path rules say of a request.</summary>
+internal enum PathVerdict : byte
+{
+    Ok,
+    Refused,
+
+    /// <summary>The client shall ask for the path as it is now.</summary>
+    Redirect,
+}
+
 /// <summary>normalize_path, merge_slashes and path_with_escaped_slashes_action, done before routing so that route and upstream see the same path.</summary>
 internal static class PathRules
 {
     private static readonly SearchValues<byte> Suspicious = SearchValues.Create("%.\\"u8);
 
-    /// <summary>False when the path must be refused.</summary>
-    public static bool Apply(HttpManagerConfig manager, HttpHead head)
+    public static PathVerdict Apply(HttpManagerConfig manager, HttpHead head)
     {
         var path = head.Path;
         if (path.IsEmpty || path[0] != '/')
-            return true;
+            return PathVerdict.Ok;
         var query = path.IndexOf((byte)'?');
         var only = query < 0 ? path : path[..query];
         if (manager.EscapedSlashes == EscapedSlashes.Reject && HasEscapedSlash(only))
-            return false;
+            return PathVerdict.Refused;
+        // A NUL ends the path for some applications and not for others (Envoy refuses it where it normalizes).
+        if (manager.NormalizePath && only.IndexOf("%00"u8) >= 0)
+            return PathVerdict.Refused;
         var unescape = manager.EscapedSlashes is EscapedSlashes.UnescapeAndForward or EscapedSlashes.UnescapeAndRedirect && HasEscapedSlash(only);
         var normalize = manager.NormalizePath && only.IndexOfAny(Suspicious) >= 0;
         var merge = manager.MergeSlashes && only.IndexOf("//"u8) >= 0;
         if (!normalize && !merge && !unescape)
-            return true;
+            return PathVerdict.Ok;
         Span<byte> buffer = path.Length <= 2048 ? stackalloc byte[path.Length] : new byte[path.Length];
         only.CopyTo(buffer);
         var length = only.Length;
@@ -31,6 +43,7 @@ internal static class PathRules
             length = UnescapeSlashes(buffer[..length]);
         if (normalize)
         {
+            length = CutDotParameters(buffer[..length]);
             length = Decode(buffer[..length]);
             length = RemoveDots(buffer[..length]);
         }
@@ -42,7 +55,26 @@ internal static class PathRules
             length += path.Length - query;
         }
         head.SetPath(buffer[..length], isRewrite: false);
-        return true;
+        return unescape && manager.EscapedSlashes == EscapedSlashes.UnescapeAndRedirect ? PathVerdict.Redirect : PathVerdict.Ok;
+    }
+
+    /// <summary>"..;x" is "..", and ".;x" is ".": some applications cut path parameters before they resolve dots. Only where the dots are written as such, as in Envoy.</summary>
+    private static int CutDotParameters(Span<byte> path)
+    {
+        if (path.IndexOf(".;"u8) < 0)
+            return path.Length;
+        var target = 0;
+        for (var at = 0; at < path.Length;)
+        {
+            var next = path[(at + 1)..].IndexOfAny((byte)'/', (byte)'\\');
+            var end = next < 0 ? path.Length : at + 1 + next;
+            var segment = path[(at + 1)..end];
+            var kept = segment.StartsWith("..;"u8) ? 3 : segment.StartsWith(".;"u8) ? 2 : end - at;
+            path.Slice(at, kept).CopyTo(path[target..]);
+            target += kept;
+            at = end;
+        }
+        return target;
     }
 
     private static bool HasEscapedSlash(ReadOnlySpan<byte> path) =>

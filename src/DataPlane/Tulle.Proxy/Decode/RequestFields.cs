@@ -1,6 +1,5 @@
 using System.Security.Cryptography;
 using System.Text;
-using Tulle.Base;
 using Tulle.Loop;
 using Tulle.Snapshot;
 using Tulle.Wire;
@@ -11,70 +10,85 @@ namespace Tulle.Proxy;
 /// <summary>What a connection manager does to the fields of a request before routing, and the route's rewrites after it.</summary>
 internal static class RequestFields
 {
-    public static void Prepare(ProxyWorker worker, HttpManagerConfig manager, HttpHead head, RequestRecord record, ConnectionFacts facts, TlsPeer? peer, bool upgrade)
+    private static readonly byte[] s_http = "http"u8.ToArray(), s_https = "https"u8.ToArray();
+
+    /// <summary>Everything that is done before routing. The status of an answer that refuses the request, else 0.</summary>
+    public static int Prepare(ProxyWorker worker, HttpManagerConfig manager, RouteTable? table, HttpHead head, RequestRecord record, ConnectionFacts facts, TlsPeer? peer)
     {
-        if (manager.UseRemoteAddress)
-            AddRemote(manager, head, facts);
+        var rules = manager.Rules;
+        for (var i = 0; i < rules.EarlyEdits.Count; i++)
+            HeaderEdits.Apply(rules.EarlyEdits[i], head, record);
+        head.Remove(KnownHeader.EnvoyInternal);
+        var client = ClientAddress.Find(manager, head, facts);
+        record.DownstreamRemote = client.Address;
+        if (client.RejectStatus > 0)
+            return client.RejectStatus;
+        SetScheme(manager, head, peer);
+        if (manager.UseRemoteAddress && rules.AppendForwardedPort)
+            SetForwardedPort(manager, head, facts);
+        record.IsInternal = client.MayBeInternal && rules.IsInternal(client.Address);
+        var isEdge = manager.UseRemoteAddress && !record.IsInternal;
+        if (record.IsInternal)
+            head.Set(KnownHeader.EnvoyInternal, "true"u8);
         else
-            ReadForwardedFor(manager, head, record);
-        if (head.Find(KnownHeader.ForwardedProto) < 0 || (manager.UseRemoteAddress && manager.TrustedHops == 0))
-            head.Set(KnownHeader.ForwardedProto, peer is not null ? "https"u8 : "http"u8);
-        var id = head.Find(KnownHeader.RequestId);
-        if (manager.GenerateRequestId && (id < 0 || (manager.UseRemoteAddress && !manager.PreserveExternalRequestId)))
+            SteeringFields.Clean(head, isEdge, table?.InternalOnlyFields ?? []);
+        if (rules.AddUserAgent)
+            SetUserAgent(worker, head);
+        if (isEdge && client.Address.IsIp)
+        {
+            Span<byte> ip = stackalloc byte[64];
+            head.Set(KnownHeader.EnvoyExternalAddress, ip[..client.Address.FormatIp(ip)]);
+        }
+        if (manager.GenerateRequestId && (head.Find(KnownHeader.RequestId) < 0 || (isEdge && !manager.PreserveExternalRequestId)))
             SetRequestId(worker, head);
         if (manager.Via.Length > 0)
             AppendVia(head, manager.Via);
         ForwardedClientCertificate.Apply(manager, head, facts, peer);
-        _ = upgrade;
+        return 0;
     }
 
-    private static void AddRemote(HttpManagerConfig manager, HttpHead head, ConnectionFacts facts)
+    /// <summary>x-forwarded-proto as it came from whom we trust, else by our own connection; the scheme follows it unless the target says one.</summary>
+    private static void SetScheme(HttpManagerConfig manager, HttpHead head, TlsPeer? peer)
     {
-        Span<byte> ip = stackalloc byte[64];
-        var text = ip[..facts.DirectRemote.FormatIp(ip)];
-        if (!manager.SkipForwardedForAppend)
+        var overwrite = manager.Rules.SchemeOverwrite;
+        var own = peer is not null ? s_https : s_http;
+        var index = head.Find(KnownHeader.ForwardedProto);
+        if (overwrite.Length > 0)
         {
-            var index = head.Find(KnownHeader.ForwardedFor);
-            if (index >= 0)
-            {
-                var old = head.Value(index);
-                Span<byte> joined = old.Length < 1024 ? stackalloc byte[old.Length + 2 + text.Length] : new byte[old.Length + 2 + text.Length];
-                old.CopyTo(joined);
-                joined[old.Length] = (byte)',';
-                text.CopyTo(joined[(old.Length + 1)..]);
-                head.Set(KnownHeader.ForwardedFor, joined[..(old.Length + 1 + text.Length)]);
-            }
-            else
-            {
-                head.Add(KnownHeader.ForwardedFor, text);
-            }
-        }
-        // Nobody is internal unless configured: a client from outside may not steer the proxy by its own x-envoy fields.
-        head.Remove(KnownHeader.EnvoyInternal);
-        head.Remove(KnownHeader.EnvoyDecorator);
-        head.Remove(KnownHeader.EnvoyExpectedTimeout);
-        head.Remove(KnownHeader.EnvoyAttemptCount);
-        head.Remove(KnownHeader.EnvoyOriginalPath);
-        head.Set(KnownHeader.EnvoyExternalAddress, text);
-    }
-
-    /// <summary>Behind another proxy the client is whom the last X-Forwarded-For entry names.</summary>
-    private static void ReadForwardedFor(HttpManagerConfig manager, HttpHead head, RequestRecord record)
-    {
-        var index = head.Find(KnownHeader.ForwardedFor);
-        if (index < 0)
+            head.Set(KnownHeader.ForwardedProto, overwrite);
+            head.SetScheme(overwrite);
             return;
-        var value = head.Value(index);
-        for (var hop = 0; hop <= manager.TrustedHops; hop++)
-        {
-            var comma = value.LastIndexOf((byte)',');
-            var last = value[(comma + 1)..].Trim((byte)' ');
-            if (hop == manager.TrustedHops && last.Length < 64 && Address.TryParseIp(Encoding.ASCII.GetString(last), 0, out var address))
-                record.DownstreamRemote = address;
-            if (comma < 0)
-                return;
-            value = value[..comma];
         }
+        if (index < 0 || (manager.UseRemoteAddress && manager.TrustedHops == 0))
+        {
+            head.Set(KnownHeader.ForwardedProto, own);
+            index = -1;
+        }
+        if (head.Scheme.IsEmpty)
+            head.SetScheme(index < 0 ? own : head.Value(index).SequenceEqual(s_https) ? s_https : head.Value(index).SequenceEqual(s_http) ? s_http : own);
+    }
+
+    private static void SetForwardedPort(HttpManagerConfig manager, HttpHead head, ConnectionFacts facts)
+    {
+        if (!facts.Local.IsIp || (manager.TrustedHops > 0 && head.Find("x-forwarded-port"u8) >= 0))
+            return;
+        Span<byte> number = stackalloc byte[8];
+        var writer = new ByteWriter(number);
+        writer.AddNumber(facts.Local.Port);
+        head.Set("x-forwarded-port"u8, writer.Written);
+    }
+
+    /// <summary>add_user_agent: who sent this, as far as this proxy's node says it.</summary>
+    private static void SetUserAgent(ProxyWorker worker, HttpHead head)
+    {
+        var node = worker.Snapshot.Node;
+        var cluster = Encoding.UTF8.GetBytes(node.Cluster);
+        head.Set("x-envoy-downstream-service-cluster"u8, cluster);
+        var index = head.Find(KnownHeader.UserAgent);
+        if (index < 0 || head.Value(index).IsEmpty)
+            head.Set(KnownHeader.UserAgent, cluster);
+        if (node.Id.Length > 0)
+            head.Set("x-envoy-downstream-service-node"u8, Encoding.UTF8.GetBytes(node.Id));
     }
 
     /// <summary>A version 4 UUID.</summary>
@@ -103,13 +117,13 @@ internal static class RequestFields
             head.Set(KnownHeader.Via, (byte[])[.. head.Value(index), .. ", "u8, .. via]);
     }
 
-    /// <summary>Path and host rewrites of the route; the old path stays in x-envoy-original-path.</summary>
-    public static void Rewrite(RouteActionConfig action, HttpHead head)
+    /// <summary>Path and host rewrites of the route; the old path stays in x-envoy-original-path. A weighted cluster's host comes before the route's.</summary>
+    public static void Rewrite(RouteActionConfig action, WeightedClusterConfig? weighted, HttpHead head)
     {
         if (action.PrefixRewrite is { } || action.RegexRewrite is not null)
             RewritePath(action, head);
         ReadOnlySpan<byte> host = default;
-        if (action.HostRewrite is { } literal)
+        if ((weighted?.HostRewrite ?? action.HostRewrite) is { } literal)
             host = literal;
         else if (action.HostRewriteHeader is { } name && head.Find(name) is var index and >= 0)
             host = head.Value(index);
@@ -146,7 +160,7 @@ internal static class RequestFields
     /// <summary>The Location of a redirect route.</summary>
     public static void WriteLocation(ref ByteWriter writer, RedirectConfig redirect, RouteConfig? route, HttpHead head, bool isTls)
     {
-        var scheme = redirect.Scheme ?? (head.Find(KnownHeader.ForwardedProto) is var p and >= 0 ? Encoding.ASCII.GetString(head.Value(p)) : isTls ? "https" : "http");
+        var scheme = redirect.Scheme ?? (head.Scheme.IsEmpty ? isTls ? "https" : "http" : Encoding.ASCII.GetString(head.Scheme));
         writer.AddText(scheme);
         writer.Add("://"u8);
         var authority = head.Authority;

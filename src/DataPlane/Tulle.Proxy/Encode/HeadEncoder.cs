@@ -50,8 +50,14 @@ internal static class HeadEncoder
             writer.Add("connection: Upgrade\r\n"u8);
         if (head.IsChunked)
             writer.Add("transfer-encoding: chunked\r\n"u8);
+        else if (head.ContentLength < 0 && !upgrade && ExpectsContent(head.Method))
+            writer.Add("content-length: 0\r\n"u8);
         writer.Add("\r\n"u8);
     }
+
+    /// <summary>Methods whose requests have content as a rule: without it they say so (RFC 9110 section 8.6).</summary>
+    private static bool ExpectsContent(RequestMethod method) =>
+        method is not (RequestMethod.Get or RequestMethod.Head or RequestMethod.Delete or RequestMethod.Trace or RequestMethod.Connect);
 
     /// <summary>A response head to an HTTP/1.1 client. <paramref name="chunked"/> adds the framing; a length, if any, is among the fields.</summary>
     public static void WriteResponse(ref ByteWriter writer, HttpHead head, bool chunked, bool close, bool upgrade, bool http10)

@@ -6,8 +6,10 @@ namespace Tulle.Proxy;
 /// <summary>What a connection manager does to the fields of every response.</summary>
 internal static class ResponseFields
 {
-    public static void Prepare(ProxyWorker worker, HttpManagerConfig manager, HttpHead head)
+    public static void Prepare(ProxyWorker worker, HttpManagerConfig manager, HttpHead head, HttpHead request)
     {
+        if (manager.AlwaysSetRequestIdInResponse && request.Find(KnownHeader.RequestId) is var id and >= 0)
+            head.Set(KnownHeader.RequestId, request.Value(id));
         switch (manager.ServerHeader)
         {
             case ServerHeaderMode.Overwrite:

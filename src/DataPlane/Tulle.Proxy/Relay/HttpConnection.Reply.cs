@@ -95,7 +95,7 @@ internal sealed partial class HttpConnection
             _response.Add(KnownHeader.Location, location);
         if (_overloaded && !_manager.SuppressEnvoyHeaders)
             _response.Add(KnownHeader.EnvoyOverloaded, "true"u8);
-        ResponseFields.Prepare(Worker, _manager, _response);
+        ResponseFields.Prepare(Worker, _manager, _response, _request);
         if (_host is { AttemptCountInResponse: true } && _attempts > 0)
         {
             Span<byte> number = stackalloc byte[12];
@@ -160,7 +160,7 @@ internal sealed partial class HttpConnection
         _record.Status = 200;
         _record.Details = "via_upstream";
         _record.Response = _response;
-        ResponseFields.Prepare(Worker, _manager, _response);
+        ResponseFields.Prepare(Worker, _manager, _response, _request);
         var staged = new ByteWriter(Worker.Loop.Staging);
         HeadEncoder.WriteResponse(ref staged, _response, chunked: false, close: false, upgrade: false, http10: false);
         WriteDown(staged.Written);

@@ -83,24 +83,23 @@ internal sealed partial class HttpConnection
             Reply(426, "Upgrade Required"u8, FailureReason.VersionUnsupported);
             return;
         }
+        if (!Admit(head))
+            return;
         if (!head.HasAuthority)
         {
             Reply(400, default, FailureReason.MissingHost);
             return;
         }
-        if (head.HasFragment || !PathRules.Apply(_manager, head))
-        {
-            Reply(400, default, FailureReason.None, "path_normalization_failed");
+        if (!NormalizePath(head))
             return;
-        }
         if (_manager.RequestTimeoutMs > 0 && !_requestComplete)
             _requestDeadline = _headStartMs + _manager.RequestTimeoutMs;
-        if (!CheckUpgrade(head))
+        var table = _manager.InlineRoutes ?? Worker.Snapshot.Routes.GetValueOrDefault(_manager.RouteName);
+        if (!PrepareFields(head, table))
             return;
-        RequestFields.Prepare(Worker, _manager, head, _record, Facts, _down.Peer, _upgrade);
         if (_manager.PeerMetadata && _manager.IsInbound)
             _sourceWorkload = PeerMetadata.Take(Worker, head, out _peerTold);
-        if (!FindRoute(head))
+        if (!FindRoute(head, table))
             return;
         if (head.ExpectsContinue && (!_manager.Proxy100Continue || head.MinorVersion == 0))
         {
@@ -111,16 +110,17 @@ internal sealed partial class HttpConnection
         StartForward(head);
     }
 
-    private bool CheckUpgrade(HttpHead head)
+    /// <summary>Decided after routing: the route has the last word.</summary>
+    private bool CheckUpgrade(HttpHead head, IReadOnlyList<string> allowed)
     {
         if (head.Method == RequestMethod.Connect)
         {
-            if (Contains(_manager.Upgrades, "connect"u8))
+            if (Contains(allowed, "connect"u8))
                 return true;
             Reply(403, default, FailureReason.UpgradeFailed);
             return false;
         }
-        switch (UpgradeTokens.Judge(head, _manager.Upgrades))
+        switch (UpgradeTokens.Judge(head, allowed))
         {
             case UpgradeVerdict.Refused:
                 _keepAlive = false;
@@ -144,24 +144,27 @@ internal sealed partial class HttpConnection
         return false;
     }
 
-    private bool FindRoute(HttpHead head)
+    private bool FindRoute(HttpHead head, RouteTable? table)
     {
-        var table = _manager.InlineRoutes ?? Worker.Snapshot.Routes.GetValueOrDefault(_manager.RouteName);
         _host = table is null ? null : RouteMatching.FindHost(table, head);
-        if (_host is not null && _host.RequireTls != "NONE" && _down.Peer is null)
+        if (_host is not null && NeedsTls(_host, head))
         {
             _record.Details = "direct_response";
             ReplyRedirect(new RedirectConfig { Scheme = "https" });
             return false;
         }
-        _route = _host is null ? null : RouteMatching.FindRoute(_host, head, Worker.Loop.Random);
+        _route = _host is null ? null : RouteMatching.FindRoute(_host, head, Worker.Loop.Random, table!.IgnorePathParameters);
         if (_route is null)
         {
+            // What follows a head that asks for another protocol may be that protocol already.
+            _keepAlive &= !head.IsUpgrade && head.Method != RequestMethod.Connect;
             _stats.NoRoute.Add(LoopIndex);
             Reply(404, default, FailureReason.NoRoute);
             return false;
         }
         _record.RouteName = _route.NameBytes;
+        if (!CheckUpgrade(head, UpgradesOf(_manager, _route)))
+            return false;
         if (_route.Redirect is { } redirect)
         {
             _stats.Redirects.Add(LoopIndex);
@@ -176,7 +179,7 @@ internal sealed partial class HttpConnection
             return false;
         }
         _action = _route.Action!;
-        return true;
+        return TakeSteering(head);
     }
 
     private void StartForward(HttpHead head)
@@ -193,7 +196,7 @@ internal sealed partial class HttpConnection
             _routeDeadline = AnswerDeadline();
         if (action.MaxDurationMs > 0)
             _maxDeadline = Now + action.MaxDurationMs;
-        RequestFields.Rewrite(action, head);
+        RequestFields.Rewrite(action, _weighted, head);
         foreach (var edits in _route!.RequestEdits)
             HeaderEdits.Apply(edits, head, _record);
         if (_weighted?.RequestEdits is { } own)

@@ -135,7 +135,7 @@ internal sealed partial class HttpConnection
             }
             if (_cluster is not null)
                 CountUpstreamCode(504);
-            AbortRequest(FailureReason.ResponseTimeout, 504, "upstream request timeout"u8);
+            AbortRequest(FailureReason.ResponseTimeout, _action!.TimeoutStatus, "upstream request timeout"u8);
         }
         else if (now >= _maxDeadline)
         {
@@ -153,7 +153,7 @@ internal sealed partial class HttpConnection
                 if (TryRetry())
                     return;
             }
-            AbortRequest(FailureReason.PerTryTimeout, 504, "upstream request timeout"u8);
+            AbortRequest(FailureReason.PerTryTimeout, _action!.TimeoutStatus, "upstream request timeout"u8);
         }
         else if (now >= IdleDeadline())
         {
@@ -428,7 +428,7 @@ internal sealed partial class HttpConnection
             _destinationWorkload = PeerMetadata.Take(Worker, head, out _);
         else if (_manager.IsInbound && _manager.PeerPropagation != PeerPropagation.None)
             PeerMetadata.Tell(Worker, head, _peerTold);
-        ResponseFields.Prepare(Worker, _manager, head);
+        ResponseFields.Prepare(Worker, _manager, head, _request);
         if (_host is { AttemptCountInResponse: true })
         {
             Span<byte> number = stackalloc byte[12];

@@ -233,7 +233,7 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
             return null;
         if (_headStatus == ParseStatus.Done)
         {
-            _headStatus = Http1Parser.ParseRequest(_in!, _inStart, length, _request, _manager.HeadFieldsMax);
+            _headStatus = Http1Parser.ParseRequest(_in!, _inStart, length, _request, _manager.HeadFieldsMax, _manager.Rules.AllowCustomMethods);
             _inStart += length;
         }
         _scanned = 0;

@@ -166,7 +166,7 @@ public static class LogWriter
             ":method" => request.MethodText,
             ":path" or "path" when name[0] == ':' => request.Path,
             ":authority" => request.Authority,
-            ":scheme" => default,
+            ":scheme" => request.Scheme,
             // The alternative of X-ENVOY-ORIGINAL-PATH is written with the colon: REQ(X-ENVOY-ORIGINAL-PATH?:PATH).
             _ => request.Find(bytes) is var i and >= 0 ? request.Value(i) : default,
         };

@@ -37,12 +37,16 @@ public sealed class RequestRecord
     public TlsPeer? Peer;
     public TlsPeer? UpstreamPeer;
     public HttpHead? Request;
+
+    /// <summary>The client is an internal one (internal_address_config).</summary>
+    public bool IsInternal;
     public HttpHead? Response;
 
     public void Reset()
     {
         StartMicros = EndMicros = RequestEndMicros = ResponseStartMicros = 0;
         Status = Attempts = 0;
+        IsInternal = false;
         Reason = ExtraReason = FailureReason.None;
         Details = TerminationDetails = TransportFailure = "";
         BytesReceived = BytesSent = 0;

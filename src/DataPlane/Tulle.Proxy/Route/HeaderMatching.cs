@@ -8,9 +8,6 @@ namespace Tulle.Proxy;
 /// <summary>Evaluates header and query matchers on a request head.</summary>
 public static class HeaderMatching
 {
-    /// <summary>Longest value that is matched; longer ones do not match. Bounded by the head limit anyway, this keeps the stack small.</summary>
-    private const int ValueCharsMax = 8192;
-
     public static bool Matches(HeaderMatcher matcher, HttpHead head)
     {
         var found = TryValue(matcher, head, 0, out var value, out var next);
@@ -50,7 +47,7 @@ public static class HeaderMatching
                 value = head.Authority;
                 return true;
             case ":scheme":
-                value = head.Find(KnownHeader.ForwardedProto) is var p and >= 0 ? head.Value(p) : default;
+                value = head.Scheme;
                 return !value.IsEmpty;
         }
         var index = head.Find(matcher.NameBytes, from);
@@ -68,14 +65,7 @@ public static class HeaderMatching
         return MatchesText(matcher.Text, value);
     }
 
-    public static bool MatchesText(TextMatcher matcher, ReadOnlySpan<byte> value)
-    {
-        if (value.Length > ValueCharsMax)
-            return false;
-        Span<char> chars = stackalloc char[value.Length];
-        Encoding.Latin1.GetChars(value, chars);
-        return matcher.IsMatch(chars);
-    }
+    public static bool MatchesText(TextMatcher matcher, ReadOnlySpan<byte> value) => LatinText.IsMatch(matcher, value);
 
     /// <summary>The first parameter of that name decides (Envoy).</summary>
     public static bool MatchesQuery(QueryMatcher matcher, ReadOnlySpan<byte> query)

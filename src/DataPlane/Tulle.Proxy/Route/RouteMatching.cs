@@ -25,18 +25,22 @@ public static class RouteMatching
         return table.FindHost(chars);
     }
 
-    public static RouteConfig? FindRoute(VirtualHostConfig host, HttpHead head, SeededRandom random)
+    /// <param name="host">Whose routes are tried in order.</param>
+    /// <param name="head">The request.</param>
+    /// <param name="random">Decides about shares of requests.</param>
+    /// <param name="ignoreParameters">ignore_path_parameters_in_path_matching: the path ends at its first semicolon.</param>
+    public static RouteConfig? FindRoute(VirtualHostConfig host, HttpHead head, SeededRandom random, bool ignoreParameters = false)
     {
         var routes = host.Routes;
         for (var i = 0; i < routes.Count; i++)
         {
-            if (Matches(routes[i].Match, head, random))
+            if (Matches(routes[i].Match, head, random, ignoreParameters))
                 return routes[i];
         }
         return null;
     }
 
-    private static bool Matches(RouteMatchConfig match, HttpHead head, SeededRandom random)
+    private static bool Matches(RouteMatchConfig match, HttpHead head, SeededRandom random, bool ignoreParameters)
     {
         if (match.IsConnect != (head.Method == RequestMethod.Connect))
             return false;
@@ -45,6 +49,8 @@ public static class RouteMatching
         var full = head.Path;
         var query = full.IndexOf((byte)'?');
         var path = query < 0 ? full : full[..query];
+        if (ignoreParameters && path.IndexOf((byte)';') is var parameters and >= 0)
+            path = path[..parameters];
         return MatchesPath(match, path) && MatchesRest(match, head, random);
     }
 
@@ -59,11 +65,7 @@ public static class RouteMatching
             return path.Length >= separated.Length && (path.Length == separated.Length || path[separated.Length] == '/')
                 && (match.IgnoreCase ? Ascii.EqualsIgnoreCase(path[..separated.Length], separated) : path.StartsWith(separated));
         }
-        if (match.Regex is null || path.Length > 8192)
-            return false;
-        Span<char> chars = stackalloc char[path.Length];
-        Encoding.Latin1.GetChars(path, chars);
-        return match.Regex.IsMatch(chars);
+        return match.Regex is not null && LatinText.IsMatch(match.Regex, path);
     }
 
     private static bool MatchesRest(RouteMatchConfig match, HttpHead head, SeededRandom random)

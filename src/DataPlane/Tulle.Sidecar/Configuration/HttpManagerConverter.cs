@@ -33,21 +33,16 @@ internal static class HttpManagerConverter
         long idle = 3_600_000;
         var fieldsMax = 100;
         var requestsMax = 0;
+        var underscores = UnderscoreAction.Allow;
         if (manager.Child("common_http_protocol_options") is { } common)
         {
             idle = (long)(common.DurationMs("idle_timeout") ?? idle);
             fieldsMax = (int)(common.Integer("max_headers_count", 1, 100_000) ?? 100);
             requestsMax = (int)(common.Integer("max_requests_per_connection", 0, int.MaxValue) ?? 0);
+            underscores = RequestRulesConverter.Underscores(common);
             common.Done();
         }
-        var http10 = false;
-        var trailers = false;
-        if (manager.Child("http_protocol_options") is { } http1)
-        {
-            http10 = http1.Bool("accept_http_10", false);
-            trailers = http1.Bool("enable_trailers", false);
-            http1.Done("is not supported by this proxy");
-        }
+        var http1 = Http1Facts.Read(manager.Child("http_protocol_options"));
         var filters = Filters(manager, context);
         var set = manager.Child("set_current_client_cert_details");
         var (subject, uri, dns) = (set?.Bool("subject", false) ?? false, set?.Bool("uri", false) ?? false, set?.Bool("dns", false) ?? false);
@@ -55,8 +50,9 @@ internal static class HttpManagerConverter
         var upgrades = new List<string>();
         foreach (var upgrade in manager.Children("upgrade_configs"))
         {
+            var type = upgrade.Required("upgrade_type").ToLowerInvariant();
             if (upgrade.Bool("enabled", true))
-                upgrades.Add(upgrade.Required("upgrade_type").ToLowerInvariant());
+                upgrades.Add(type);
             upgrade.Done();
         }
         manager.Child("access_log_options")?.Done();
@@ -70,6 +66,7 @@ internal static class HttpManagerConverter
             InlineRoutes = inline,
             RouteName = routeName,
             AccessLogs = AccessLogConverter.Convert(manager, "access_log", context),
+            Rules = RequestRulesConverter.Convert(manager, http1, underscores),
             UseRemoteAddress = manager.Bool("use_remote_address", false),
             TrustedHops = (int)manager.IntegerOr("xff_num_trusted_hops", 0, 0, 100),
             SkipForwardedForAppend = manager.Bool("skip_xff_append", false),
@@ -91,8 +88,8 @@ internal static class HttpManagerConverter
                 "UNESCAPE_AND_FORWARD" => EscapedSlashes.UnescapeAndForward,
                 _ => EscapedSlashes.Keep,
             },
-            AcceptHttp10 = http10,
-            EnableTrailers = trailers,
+            AcceptHttp10 = http1.AcceptHttp10,
+            EnableTrailers = http1.EnableTrailers,
             HeadBytesMax = (int)(manager.Integer("max_request_headers_kb", 1, 8192) ?? 60) * 1024,
             HeadFieldsMax = fieldsMax,
             IdleTimeoutMs = idle,
@@ -119,6 +116,8 @@ internal static class HttpManagerConverter
             SetCertificateDns = dns,
             Upgrades = upgrades,
             SuppressEnvoyHeaders = filters.SuppressEnvoyHeaders,
+            RespectExpectedTimeout = filters.RespectExpectedTimeout,
+            StrictFields = filters.StrictFields,
             UpstreamAlpn = filters.Alpn,
             PeerMetadata = filters.PeerMetadata,
             PeerPropagation = filters.PeerPropagation,
@@ -131,7 +130,8 @@ internal static class HttpManagerConverter
 
     private sealed class FilterFacts
     {
-        public bool SuppressEnvoyHeaders, PeerMetadata, IstioStats;
+        public bool SuppressEnvoyHeaders, RespectExpectedTimeout, PeerMetadata, IstioStats;
+        public IReadOnlyList<byte[]> StrictFields = [];
         public PeerPropagation PeerPropagation;
         public IReadOnlyList<string> Alpn = [];
     }
@@ -148,37 +148,62 @@ internal static class HttpManagerConverter
             var optional = filter.Bool("is_optional", false);
             var disabled = filter.Bool("disabled", false);
             filter.Done();
-            if (disabled)
-                continue;
-            switch (type)
+            if (config.Fields is null)
             {
-                case "envoy.extensions.filters.http.router.v3.Router":
-                    hasRouter = true;
-                    facts.SuppressEnvoyHeaders = config.Bool("suppress_envoy_headers", false);
-                    config.Done("is not supported by this proxy");
-                    break;
-                case "io.istio.http.peer_metadata.Config":
-                    ReadPeerMetadata(config, facts);
-                    break;
-                case "stats.PluginConfig":
-                    facts.IstioStats = true;
-                    config.Done();
-                    break;
-                case "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig":
-                    facts.Alpn = Alpn(config);
-                    break;
-                default:
-                    // A filter that is known only by its table does nothing here; the table says what may be written in it.
-                    if (config.Fields is not null)
-                        config.Done();
-                    else if (!optional)
-                        filter.Fail("typed_config", $"HTTP filter {(type.Length > 0 ? type : name)} is not supported by this proxy");
-                    break;
+                // Optional is for what a proxy does not know. Envoy's and Istio's filters are known, and one of them may be there to deny; a disabled one may be enabled by a route.
+                if (!optional || type.StartsWith("envoy.", StringComparison.Ordinal) || type.StartsWith("istio.", StringComparison.Ordinal) || type.StartsWith("io.istio.", StringComparison.Ordinal))
+                    filter.Fail("typed_config", $"HTTP filter {(type.Length > 0 ? type : name)} is not supported by this proxy");
+                continue;
             }
+            if (disabled)
+            {
+                Filter(type, config, new FilterFacts());
+                continue;
+            }
+            hasRouter |= Filter(type, config, facts);
         }
         if (!hasRouter)
             manager.Fail("http_filters", "the last filter must be envoy.filters.http.router");
         return facts;
+    }
+
+    /// <summary>Reads one filter; true for the router.</summary>
+    private static bool Filter(string type, FieldReader config, FilterFacts facts)
+    {
+        switch (type)
+        {
+            case "envoy.extensions.filters.http.router.v3.Router":
+                facts.SuppressEnvoyHeaders = config.Bool("suppress_envoy_headers", false);
+                facts.RespectExpectedTimeout = config.Bool("respect_expected_rq_timeout", false);
+                facts.StrictFields = StrictFields(config);
+                break;
+            case "io.istio.http.peer_metadata.Config":
+                ReadPeerMetadata(config, facts);
+                break;
+            case "stats.PluginConfig":
+                facts.IstioStats = true;
+                break;
+            case "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig":
+                facts.Alpn = Alpn(config);
+                break;
+        }
+        // A filter that is known only by its table does nothing here; the table says what may be written in it.
+        config.Done();
+        return type == "envoy.extensions.filters.http.router.v3.Router";
+    }
+
+    private static List<byte[]> StrictFields(FieldReader router)
+    {
+        var result = new List<byte[]>();
+        foreach (var name in router.Texts("strict_check_headers"))
+        {
+            var lower = name.ToLowerInvariant();
+            if (lower is "x-envoy-upstream-rq-timeout-ms" or "x-envoy-upstream-rq-per-try-timeout-ms" or "x-envoy-max-retries" or "x-envoy-retry-on" or "x-envoy-retry-grpc-on")
+                result.Add(Encoding.ASCII.GetBytes(lower));
+            else
+                router.Fail("strict_check_headers", $"{name} is none of the fields that can be checked");
+        }
+        return result;
     }
 
     /// <summary>Both ways of learning (fields, and a look-up by address that only ambient mode feeds) are accepted; fields are what is done.</summary>

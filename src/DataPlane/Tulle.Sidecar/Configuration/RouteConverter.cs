@@ -17,8 +17,8 @@ internal static class RouteConverter
             knownCluster = null;
         context.DirectBodyBytesMax = table.IntegerOr("max_direct_response_body_size_bytes", 4096, 0, uint.MaxValue);
         PerFilter(table);
-        var tableRequest = HeaderEdits(table, "request_headers_to_add", "request_headers_to_remove");
-        var tableResponse = HeaderEdits(table, "response_headers_to_add", "response_headers_to_remove");
+        var tableRequest = HeaderEditsConverter.Convert(table, "request_headers_to_add", "request_headers_to_remove");
+        var tableResponse = HeaderEditsConverter.Convert(table, "response_headers_to_add", "response_headers_to_remove");
         var specificFirst = !table.Bool("most_specific_header_mutations_wins", false);
         var hosts = new List<VirtualHostConfig>();
         var domains = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
@@ -33,8 +33,10 @@ internal static class RouteConverter
             hosts.Add(converted);
         }
         var ignorePort = table.Bool("ignore_port_in_host_matching", false);
+        var ignoreParameters = table.Bool("ignore_path_parameters_in_path_matching", false);
+        var internalOnly = table.Texts("internal_only_headers").Select(n => Encoding.ASCII.GetBytes(n.ToLowerInvariant())).ToList();
         table.Done("is not supported by this proxy");
-        return new RouteTable(name, hosts, ignorePort) { ContentHash = ConversionContext.Hash(table.Node) };
+        return new RouteTable(name, hosts, ignorePort) { IgnorePathParameters = ignoreParameters, InternalOnlyFields = internalOnly, ContentHash = ConversionContext.Hash(table.Node) };
     }
 
     private static VirtualHostConfig Host(FieldReader host, ConversionContext context, Func<string, bool>? knownCluster, HeaderEditsConfig? tableRequest,
@@ -45,8 +47,8 @@ internal static class RouteConverter
         var domains = host.Texts("domains");
         if (domains.Count == 0)
             host.Fail("domains", "at least one domain is needed");
-        var request = HeaderEdits(host, "request_headers_to_add", "request_headers_to_remove");
-        var response = HeaderEdits(host, "response_headers_to_add", "response_headers_to_remove");
+        var request = HeaderEditsConverter.Convert(host, "request_headers_to_add", "request_headers_to_remove");
+        var response = HeaderEditsConverter.Convert(host, "response_headers_to_add", "response_headers_to_remove");
         var retry = host.Child("retry_policy") is { } policy ? Retry(policy, context) : null;
         var requireTls = host.Choice("require_tls", "NONE", "NONE", "EXTERNAL_ONLY", "ALL");
         var routes = new List<RouteConfig>();
@@ -83,8 +85,8 @@ internal static class RouteConverter
             route.Fail("match", "is required");
             match = new RouteMatchConfig { Prefix = [] };
         }
-        var request = HeaderEdits(route, "request_headers_to_add", "request_headers_to_remove");
-        var response = HeaderEdits(route, "response_headers_to_add", "response_headers_to_remove");
+        var request = HeaderEditsConverter.Convert(route, "request_headers_to_add", "request_headers_to_remove");
+        var response = HeaderEditsConverter.Convert(route, "response_headers_to_add", "response_headers_to_remove");
         PerFilter(route);
         var action = route.Child("route") is { } forward ? Action(forward, context, knownCluster, hostRetry, match) : null;
         var redirect = route.Child("redirect") is { } moved ? Redirect(moved, context) : null;
@@ -178,13 +180,16 @@ internal static class RouteConverter
                 PerFilter(choice);
                 clusters.Add(new WeightedClusterConfig(choice.Required("name"), (int)choice.IntegerOr("weight", 0, 0, int.MaxValue))
                 {
-                    RequestEdits = HeaderEdits(choice, "request_headers_to_add", "request_headers_to_remove"),
-                    ResponseEdits = HeaderEdits(choice, "response_headers_to_add", "response_headers_to_remove"),
+                    RequestEdits = HeaderEditsConverter.Convert(choice, "request_headers_to_add", "request_headers_to_remove"),
+                    HostRewrite = choice.Text("host_rewrite_literal") is { Length: > 0 } literal ? Encoding.UTF8.GetBytes(literal) : null,
+                    ResponseEdits = HeaderEditsConverter.Convert(choice, "response_headers_to_add", "response_headers_to_remove"),
                     SubsetMatch = MatcherConverter.Metadata(choice.Child("metadata_match"), "envoy.lb"),
                 });
                 choice.Done("is not supported by this proxy");
             }
             weighted.Done("is not supported by this proxy");
+            if (clusters.Sum(c => (long)c.Weight) is 0 or > uint.MaxValue)
+                weighted.Fail("clusters", $"the weights sum to {clusters.Sum(c => (long)c.Weight)}; 1 to {uint.MaxValue} is allowed");
         }
         if (knownCluster is not null)
         {
@@ -306,23 +311,7 @@ internal static class RouteConverter
 
     private static RetryConfig Retry(FieldReader retry, ConversionContext context)
     {
-        var on = RetryOn.None;
-        foreach (var word in retry.Text("retry_on", "").Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
-        {
-            on |= word switch
-            {
-                "5xx" => RetryOn.ServerError,
-                "gateway-error" => RetryOn.GatewayError,
-                "reset" => RetryOn.Reset,
-                "connect-failure" => RetryOn.ConnectFailure,
-                "refused-stream" => RetryOn.RefusedStream,
-                "retriable-4xx" => RetryOn.Retriable4xx,
-                "retriable-status-codes" => RetryOn.StatusCodes,
-                "retriable-headers" => RetryOn.Headers,
-                "reset-before-request" => RetryOn.ResetBeforeRequest,
-                _ => RetryOn.None,
-            };
-        }
+        _ = RetryWords.TryParse(retry.Text("retry_on", ""), out var on);
         long backOff = 25;
         long? backOffMax = null;
         if (retry.Child("retry_back_off") is { } back)
@@ -352,38 +341,5 @@ internal static class RouteConverter
         };
         retry.Done("is not supported by this proxy");
         return result;
-    }
-
-    public static HeaderEditsConfig? HeaderEdits(FieldReader holder, string add, string remove)
-    {
-        var adds = new List<HeaderEditConfig>();
-        foreach (var option in holder.Children(add))
-        {
-            var header = option.Child("header");
-            var action = option.Choice("append_action", "APPEND_IF_EXISTS_OR_ADD", "APPEND_IF_EXISTS_OR_ADD", "ADD_IF_ABSENT", "OVERWRITE_IF_EXISTS_OR_ADD", "OVERWRITE_IF_EXISTS");
-            if (option.Bool("append") is { } append)
-                action = append ? "APPEND_IF_EXISTS_OR_ADD" : "OVERWRITE_IF_EXISTS_OR_ADD";
-            var keep = option.Bool("keep_empty_value", false);
-            option.Done();
-            if (header is null)
-            {
-                option.Fail("header", "is required");
-                continue;
-            }
-            var key = header.Required("key").ToLowerInvariant();
-            var value = header.Text("value", "");
-            header.Done();
-            if (!LogFormat.TryCompile(value, out var parts, out var error))
-                header.Fail("value", error);
-            adds.Add(new HeaderEditConfig(Encoding.ASCII.GetBytes(key), parts, action switch
-            {
-                "ADD_IF_ABSENT" => HeaderAppend.AddIfAbsent,
-                "OVERWRITE_IF_EXISTS_OR_ADD" => HeaderAppend.Overwrite,
-                "OVERWRITE_IF_EXISTS" => HeaderAppend.OverwriteIfExists,
-                _ => HeaderAppend.Append,
-            }, keep));
-        }
-        var removes = holder.Texts(remove).Select(n => Encoding.ASCII.GetBytes(n.ToLowerInvariant())).ToList();
-        return adds.Count == 0 && removes.Count == 0 ? null : new HeaderEditsConfig { Add = adds, Remove = removes };
     }
 }

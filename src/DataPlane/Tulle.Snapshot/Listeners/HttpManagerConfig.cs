@@ -86,6 +86,14 @@ public sealed class HttpManagerConfig
     /// <summary>Requests on one connection; 0 (default) is any number.</summary>
     public int RequestsPerConnectionMax { get; init; }
 
+    public RequestRulesConfig Rules { get; init; } = RequestRulesConfig.None;
+
+    /// <summary>Router: the time that another proxy expects is the request's time-out. Source: Envoy respect_expected_rq_timeout.</summary>
+    public bool RespectExpectedTimeout { get; init; }
+
+    /// <summary>Router: steering fields (lower case) that are refused (400) when they make no sense. Source: Envoy strict_check_headers.</summary>
+    public IReadOnlyList<byte[]> StrictFields { get; init; } = [];
+
     public bool GenerateRequestId { get; init; } = true;
 
     public bool PreserveExternalRequestId { get; init; }

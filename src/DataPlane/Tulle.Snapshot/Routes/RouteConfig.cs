@@ -8,6 +8,9 @@ public sealed record WeightedClusterConfig(string Name, int Weight)
 
     public HeaderEditsConfig? ResponseEdits { get; init; }
 
+    /// <summary>Host towards the upstream; comes before the route's own. Null leaves it.</summary>
+    public byte[]? HostRewrite { get; init; }
+
     public IReadOnlyDictionary<string, string> SubsetMatch { get; init; } = new Dictionary<string, string>();
 }
 
@@ -94,7 +97,7 @@ public enum RetryOn : ushort
     ResetBeforeRequest = 256,
 }
 
-public sealed class RetryConfig
+public sealed record RetryConfig
 {
     public RetryOn On { get; init; }
 
@@ -120,7 +123,7 @@ public sealed class RetryConfig
 }
 
 /// <summary>What happens to a request that matched.</summary>
-public sealed class RouteActionConfig
+public sealed record RouteActionConfig
 {
     public IReadOnlyList<WeightedClusterConfig> Clusters { get; init; } = [];
 
@@ -131,6 +134,9 @@ public sealed class RouteActionConfig
 
     /// <summary>Milliseconds for the whole answer. Default 15,000. Source: Envoy RouteAction.timeout. 0 is no limit. Excess: 504 UT.</summary>
     public long TimeoutMs { get; init; } = 15_000;
+
+    /// <summary>Status of the answer when that time is over. Default 504; 204 where an internal client asks for it. Source: Envoy x-envoy-upstream-rq-timeout-alt-response.</summary>
+    public int TimeoutStatus { get; init; } = 504;
 
     /// <summary>Replaces the manager's stream idle timeout when set.</summary>
     public long? IdleTimeoutMs { get; init; }

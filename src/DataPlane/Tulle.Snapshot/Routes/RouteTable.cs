@@ -33,6 +33,12 @@ public sealed class RouteTable
     /// <summary>ignore_port_in_host_matching.</summary>
     public bool IgnorePort { get; }
 
+    /// <summary>ignore_path_parameters_in_path_matching: paths end at their first semicolon, for matching only.</summary>
+    public bool IgnorePathParameters { get; init; }
+
+    /// <summary>Fields (lower case) that only internal clients may send.</summary>
+    public IReadOnlyList<byte[]> InternalOnlyFields { get; init; } = [];
+
     public ulong ContentHash { get; init; }
 
     private void AddDomain(string domain, VirtualHostConfig host)

@@ -76,7 +76,7 @@ public static class Http1Parser
     }
 
     /// <summary>Parses a request head that begins at <paramref name="start"/> of the array and is complete (see <see cref="FindHeadEnd"/>).</summary>
-    public static ParseStatus ParseRequest(byte[] array, int start, int length, HttpHead head, int fieldsMax)
+    public static ParseStatus ParseRequest(byte[] array, int start, int length, HttpHead head, int fieldsMax, bool anyMethod = false)
     {
         head.Reset(array);
         head.Length = length;
@@ -88,7 +88,12 @@ public static class Http1Parser
             return ParseStatus.BadRequest;
         var method = RequestMethods.Find(line[..space]);
         if (method == RequestMethod.Unknown)
-            return ParseStatus.BadRequest;
+        {
+            // A method is any token (RFC 9110 section 9.1); by default only registered ones are taken.
+            if (!anyMethod || line[..space].IndexOfAnyExcept(TokenBytes) >= 0)
+                return ParseStatus.BadRequest;
+            method = RequestMethod.Other;
+        }
         head.Method = method;
         var targetStart = space + 1;
         var targetLength = line[targetStart..].IndexOfAnyExcept(TargetBytes);

@@ -55,6 +55,14 @@ public sealed class HttpHead
 
     public bool HasAuthority { get; private set; }
 
+    /// <summary>The scheme as far as it is known: what <see cref="SetScheme"/> was given, else that of an absolute target; empty when neither is there.</summary>
+    public ReadOnlySpan<byte> Scheme => _scheme is not null ? _scheme : _targetLength > 8 && _data[_targetOffset] != '/'
+        ? Ascii.EqualsIgnoreCase(Target[..8], "https://"u8) ? "https"u8 : Ascii.EqualsIgnoreCase(Target[..7], "http://"u8) ? "http"u8 : default : default;
+
+    private byte[]? _scheme;
+
+    public void SetScheme(byte[] scheme) => _scheme = scheme;
+
     public ReadOnlySpan<byte> MethodText => _data.AsSpan(_methodOffset, _methodLength);
 
     /// <summary>The request target as it came.</summary>
@@ -71,6 +79,7 @@ public sealed class HttpHead
     public void Reset(byte[] data)
     {
         _data = data;
+        _scheme = null;
         _count = 0;
         _extraLength = 0;
         Length = 0;

@@ -14,7 +14,7 @@ internal static class HttpOptionFields
         ["max_headers_count"] = Obeyed,
         ["max_response_headers_kb"] = Refused(Later.Never),
         ["max_stream_duration"] = Refused(Later.Safe),
-        ["headers_with_underscores_action"] = Refused(Later.Safe),
+        ["headers_with_underscores_action"] = Obeyed,
         ["max_requests_per_connection"] = Obeyed,
     };
 
@@ -32,16 +32,16 @@ internal static class HttpOptionFields
 
     public static readonly MessageFields DownstreamHttp1 = new ProtoFields("envoy.config.core.v3.Http1ProtocolOptions")
     {
-        ["allow_absolute_url"] = Refused(Later.Safe),
+        ["allow_absolute_url"] = Obeyed,
         ["accept_http_10"] = Obeyed,
-        ["default_host_for_http_10"] = Refused(Later.Safe),
+        ["default_host_for_http_10"] = Obeyed,
         ["header_key_format"] = Refused(Later.Requests),
         ["enable_trailers"] = Obeyed,
         ["allow_chunked_length"] = Refused(Later.Requests),
         ["override_stream_error_on_invalid_http_message"] = Warned("a malformed message ends its connection"),
         ["send_fully_qualified_url"] = Harmless("it is about requests to upstreams"),
         ["use_balsa_parser"] = Harmless("one parser serves all"),
-        ["allow_custom_methods"] = Refused(Later.Safe),
+        ["allow_custom_methods"] = Obeyed,
         ["ignore_http_11_upgrade"] = Warned("upgrades follow upgrade_configs alone"),
     };
 

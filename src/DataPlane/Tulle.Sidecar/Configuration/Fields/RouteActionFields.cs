@@ -87,7 +87,7 @@ internal static class RouteActionFields
         ["response_headers_to_add"] = Obeyed.Of(() => CoreFields.HeaderValueOption),
         ["response_headers_to_remove"] = Obeyed,
         ["typed_per_filter_config"] = Obeyed.Of(() => [HttpFilterFields.Fault, HttpFilterFields.CorsPolicy]),
-        ["host_rewrite_literal"] = Refused(Later.Safe),
+        ["host_rewrite_literal"] = Obeyed,
     };
 
     public static readonly MessageFields RetryPolicy = new ProtoFields("envoy.config.route.v3.RetryPolicy")
