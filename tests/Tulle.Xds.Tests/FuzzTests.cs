@@ -56,7 +56,7 @@ public class FuzzTests
         failed = false;
         try
         {
-            while (GrpcFraming.TryTake(ref data, out var message))
+            while (GrpcFraming.TryTake(ref data, out var message, GrpcFraming.ResponseBytesMax))
                 found.Add(Convert.ToHexString(message));
         }
         catch (ProtoException)

@@ -138,7 +138,7 @@ public sealed class CertificateAgent : IAsyncDisposable
     private static Node? Take(byte[] body)
     {
         ReadOnlySpan<byte> rest = body;
-        return GrpcFraming.TryTake(ref rest, out var message) ? ProtoReader.Read("istio.v1.auth.IstioCertificateResponse", message) : null;
+        return GrpcFraming.TryTake(ref rest, out var message, GrpcFraming.ResponseBytesMax) ? ProtoReader.Read("istio.v1.auth.IstioCertificateResponse", message) : null;
     }
 
     private static string Base64(string text) => Convert.ToBase64String(Encoding.ASCII.GetBytes(text));

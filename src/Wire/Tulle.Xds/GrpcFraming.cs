@@ -7,8 +7,14 @@ public static class GrpcFraming
 {
     public const int HeaderBytes = 5;
 
-    /// <summary>Largest message that is taken. Source: istiod's own limit for what it sends is far below; gRPC's default of 4 MiB is too small for CDS of large meshes.</summary>
-    public const int MessageBytesMax = 256 * 1024 * 1024;
+    /// <summary>
+    /// Largest message taken from a server, bytes. Source: the CDS of 20,000 clusters is some 20 MiB; gRPC's default of 4 MiB is too small for it, and
+    /// a sidecar that may use 40 MiB of memory is better told no than ended.
+    /// </summary>
+    public const int ResponseBytesMax = 64 * 1024 * 1024;
+
+    /// <summary>Largest message taken from a client, bytes. Source: gRPC's own default for what a server receives.</summary>
+    public const int RequestBytesMax = 4 * 1024 * 1024;
 
     public static byte[] Frame(ReadOnlySpan<byte> message)
     {
@@ -18,12 +24,12 @@ public static class GrpcFraming
         return framed;
     }
 
-    /// <summary>Largest request that a server takes. Source: gRPC's default, 4 MiB; a proxy's request names its resources and is far below. Excess ends the stream.</summary>
-    public const int RequestBytesMax = 4 * 1024 * 1024;
-
     /// <summary>Takes one message off the front; false when it is not complete.</summary>
-    /// <exception cref="ProtoException">Compressed or too large.</exception>
-    public static bool TryTake(ref ReadOnlySpan<byte> data, out ReadOnlySpan<byte> message, int bytesMax = MessageBytesMax)
+    /// <param name="data">What came; moves behind the message.</param>
+    /// <param name="message">The message without its frame.</param>
+    /// <param name="bytesMax"><see cref="ResponseBytesMax"/> or <see cref="RequestBytesMax"/>.</param>
+    /// <exception cref="ProtoException">Compressed or too large: told by its first five bytes, before the rest is waited for.</exception>
+    public static bool TryTake(ref ReadOnlySpan<byte> data, out ReadOnlySpan<byte> message, int bytesMax)
     {
         message = default;
         if (data.Length < HeaderBytes)
@@ -31,7 +37,7 @@ public static class GrpcFraming
         if (data[0] != 0)
             throw new ProtoException("a compressed gRPC message came although none was offered");
         var length = BinaryPrimitives.ReadUInt32BigEndian(data[1..]);
-        if (length > bytesMax)
+        if (length > (uint)bytesMax)
             throw new ProtoException($"a gRPC message of {length} bytes is over the limit of {bytesMax}");
         if (data.Length - HeaderBytes < length)
             return false;

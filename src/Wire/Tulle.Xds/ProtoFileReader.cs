@@ -42,7 +42,7 @@ internal sealed class ProtoFileReader(string text, Dictionary<string, ProtoMessa
         ReadBody(message, name);
     }
 
-    private void ReadBody(ProtoMessage message, string name, bool isOneof = false)
+    private void ReadBody(ProtoMessage message, string name, string oneof = "")
     {
         while (true)
         {
@@ -58,9 +58,9 @@ internal sealed class ProtoFileReader(string text, Dictionary<string, ProtoMessa
                     ReadEnum(name);
                     break;
                 case "oneof":
-                    Next();
+                    var group = Next();
                     Expect("{");
-                    ReadBody(message, name, isOneof: true);
+                    ReadBody(message, name, group);
                     break;
                 case "repeated":
                     ReadField(message, Next(), isRepeated: true);
@@ -72,7 +72,7 @@ internal sealed class ProtoFileReader(string text, Dictionary<string, ProtoMessa
                     ReadMap(message);
                     break;
                 default:
-                    ReadField(message, word, isRepeated: false, isOneof);
+                    ReadField(message, word, isRepeated: false, oneof.Length > 0, oneof);
                     break;
             }
         }
@@ -97,7 +97,7 @@ internal sealed class ProtoFileReader(string text, Dictionary<string, ProtoMessa
         });
     }
 
-    private void ReadField(ProtoMessage message, string type, bool isRepeated, bool hasPresence = false)
+    private void ReadField(ProtoMessage message, string type, bool isRepeated, bool hasPresence = false, string oneof = "")
     {
         var (name, number) = ReadNameAndNumber();
         message.Add(new ProtoField
@@ -108,6 +108,7 @@ internal sealed class ProtoFileReader(string text, Dictionary<string, ProtoMessa
             TypeName = Scalar(type) is null ? type.TrimStart('.') : "",
             IsRepeated = isRepeated,
             HasPresence = hasPresence,
+            Oneof = oneof,
         });
     }
 

@@ -41,6 +41,9 @@ public sealed class ProtoField
     /// <summary>In a oneof, or optional: a zero value is sent, because being there means something.</summary>
     public bool HasPresence { get; init; }
 
+    /// <summary>Name of the oneof; empty: in none.</summary>
+    public string Oneof { get; init; } = "";
+
     public bool IsMap { get; init; }
 
     public ProtoKind MapKeyKind { get; init; }

@@ -13,9 +13,20 @@ public static class ProtoWriter
     public static byte[] Write(string type, Node node)
     {
         var buffer = new ArrayBufferWriter<byte>(256);
-        WriteMessage(buffer, ProtoSchema.Shared[type], node);
+        var message = ProtoSchema.Shared[type];
+        try
+        {
+            WriteMessage(buffer, message, node);
+        }
+        catch (Exception error) when (IsBadValue(error))
+        {
+            throw new ProtoException($"{type} cannot be encoded: {error.Message}");
+        }
         return buffer.WrittenSpan.ToArray();
     }
+
+    /// <summary>A text that is no base64, no number, no time.</summary>
+    private static bool IsBadValue(Exception error) => error is FormatException or ArithmeticException or ArgumentException or InvalidOperationException;
 
     private static void WriteMessage(ArrayBufferWriter<byte> buffer, ProtoMessage message, Node node)
     {
@@ -170,7 +181,20 @@ public static class ProtoWriter
     }
 
     /// <summary>An Any by its "@type"; its content is encoded by the contract of that type.</summary>
+    /// <exception cref="ProtoException">A type that is not in the contract, or a value that does not fit.</exception>
     public static (string Url, byte[] Value) WriteAnyParts(Node node)
+    {
+        try
+        {
+            return WriteParts(node);
+        }
+        catch (Exception error) when (IsBadValue(error))
+        {
+            throw new ProtoException($"{node["@type"]?.AsText} cannot be encoded: {error.Message}");
+        }
+    }
+
+    private static (string Url, byte[] Value) WriteParts(Node node)
     {
         var url = node["@type"]?.AsText ?? throw new ProtoException("an Any needs \"@type\"");
         var type = url[(url.LastIndexOf('/') + 1)..];

@@ -90,7 +90,7 @@ public sealed class XdsServerState(bool isDelta)
     /// <exception cref="XdsRefusedException">The request is none that a client may send; the stream ends.</exception>
     public XdsNack? OnRequest(ReadOnlySpan<byte> message)
     {
-        var request = ProtoReader.Read(IsDelta ? XdsTypes.DeltaDiscoveryRequest : XdsTypes.DiscoveryRequest, message);
+        var request = ProtoReader.Read(IsDelta ? XdsTypes.DeltaDiscoveryRequest : XdsTypes.DiscoveryRequest, message, ProtoReader.RequestValuesMax);
         if (request["node"] is { } node)
             Node ??= node;
         var type = request["type_url"]?.AsText ?? "";

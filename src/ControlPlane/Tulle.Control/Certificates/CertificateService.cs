@@ -19,7 +19,7 @@ internal sealed class CertificateService(ControlOptions options, CertificateAuth
         Node? request = null;
         try
         {
-            await GrpcCall.ReadAsync(context, FirstWithin, message => request = ProtoReader.Read("istio.v1.auth.IstioCertificateRequest", message));
+            await GrpcCall.ReadAsync(context, FirstWithin, message => request = ProtoReader.Read("istio.v1.auth.IstioCertificateRequest", message, ProtoReader.RequestValuesMax));
         }
         catch (Exception error) when (error is ProtoException or TimeoutException)
         {

@@ -183,7 +183,7 @@ internal sealed class GrpcStream : IDisposable
     private static int Deliver(byte[] buffer, int length, Action<byte[]> onMessage)
     {
         ReadOnlySpan<byte> rest = buffer.AsSpan(0, length);
-        while (GrpcFraming.TryTake(ref rest, out var message))
+        while (GrpcFraming.TryTake(ref rest, out var message, GrpcFraming.ResponseBytesMax))
             onMessage(message.ToArray());
         rest.CopyTo(buffer);
         return rest.Length;
