@@ -104,6 +104,13 @@ public sealed class LinuxKernel : Kernel
     public override int Accept(int fd, out Address remote)
     {
         var accepted = Libc.Accept(fd, out remote);
+        if (accepted >= Descriptors.ClientCeiling)
+        {
+            _ = Libc.Close(accepted);
+            accepted = -Errno.EMFILE;
+        }
+        if (accepted is -Errno.EMFILE or -Errno.ENFILE)
+            Descriptors.CountRefused();
         if (accepted >= 0 && remote.IsIp)
             _ = Libc.SetNoDelay(accepted);
         return accepted;
@@ -112,8 +119,17 @@ public sealed class LinuxKernel : Kernel
     public override int Connect(in Address remote, in Address? source, int mark)
     {
         var fd = Libc.StreamSocket(remote.Kind);
+        if (fd >= Descriptors.Ceiling)
+        {
+            _ = Libc.Close(fd);
+            fd = -Errno.EMFILE;
+        }
         if (fd < 0)
+        {
+            if (fd is -Errno.EMFILE or -Errno.ENFILE)
+                Descriptors.CountRefused();
             return fd;
+        }
         if (remote.IsIp)
             _ = Libc.SetNoDelay(fd);
         // Without its mark an intercepted connection would come back to this proxy for ever.

@@ -3,13 +3,23 @@ using System.Collections.Concurrent;
 namespace Tulle.Proxy;
 
 /// <summary>What the loops of one process share. Everything in it is safe to use from any loop.</summary>
-public sealed class ProxyShared(int loops) : IDisposable
+public sealed class ProxyShared : IDisposable
 {
     private readonly ConcurrentDictionary<string, SharedCluster> _clusters = new(StringComparer.Ordinal);
 
-    public int LoopCount { get; } = loops;
+    public ProxyShared(int loops)
+    {
+        LoopCount = loops;
+        Stats = new StatsStore(loops);
+        Logs = new LogSinks(Stats);
+        Tls = new TlsContexts(loops);
+    }
 
-    public StatsStore Stats { get; } = new(loops);
+    public int LoopCount { get; }
+
+    public StatsStore Stats { get; }
+
+    public LogSinks Logs { get; }
 
     private readonly System.Runtime.CompilerServices.ConditionalWeakTable<Snapshot.NetworkFilterConfig, ConnectionLimiter> _limiters = [];
 
@@ -21,11 +31,9 @@ public sealed class ProxyShared(int loops) : IDisposable
 
     private HeadRuleStats? _headRules;
 
-    public LogSinks Logs { get; } = new();
-
     public EndpointHealthTable Health { get; } = new();
 
-    public TlsContexts Tls { get; } = new(loops);
+    public TlsContexts Tls { get; }
 
     /// <summary>SO_MARK of upstream sockets, so that interception rules can let them pass; 0 sets none.</summary>
     public int UpstreamMark { get; init; }

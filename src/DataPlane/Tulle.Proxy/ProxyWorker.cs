@@ -51,6 +51,9 @@ public sealed class ProxyWorker
         Metrics.Collect(sums);
     }
 
+    /// <summary>Earlier versions of listeners, and removed ones, that still have connections.</summary>
+    internal HashSet<ActiveListener> Leaving { get; } = [];
+
     internal PeerFactsCache Peers { get; } = new(isTcp: false);
 
     internal PeerFactsCache TcpPeers { get; } = new(isTcp: true);
@@ -253,7 +256,12 @@ public sealed class ProxyWorker
     public void Shutdown()
     {
         foreach (var listener in _listeners.Values)
+        {
             listener.Remove();
+            listener.Current?.CloseAll();
+        }
+        foreach (var leaving in Leaving.ToList())
+            leaving.CloseAll();
         foreach (var cluster in _clusters.Values)
             cluster.Close();
         Log.Flush(Loop.NowMs, all: true);

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Tulle.Base.Documents;
+using Tulle.Loop;
 using Tulle.Native;
 using Tulle.Sidecar;
 
@@ -56,12 +57,6 @@ if (options.ValidateOnly)
     Console.WriteLine($"configuration '{options.ConfigPath}' OK");
     return 0;
 }
-if (!host.Start())
-    return 1;
-
-using var admin = bootstrap.Admin is { } address ? AdminServer.Start(host, address) : null;
-if (bootstrap.Admin is not null && admin is null)
-    return 1;
 
 void Stop(PosixSignalContext context)
 {
@@ -71,10 +66,30 @@ void Stop(PosixSignalContext context)
 
 using var term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
 using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+// A terminal that closes or a log rotation must not take the pod's network away; Envoy goes on as well.
+using var hangup = PosixSignalRegistration.Create(PosixSignal.SIGHUP, context => context.Cancel = true);
 using var reopen = PosixSignalRegistration.Create((PosixSignal)10, context =>
 {
     context.Cancel = true;
     host.Shared.Logs.ReopenAll();
 });
-Tulle.Sidecar.Log.Write("info", "main", $"tulle-proxy {ProxyVersion.Text}: {host.Workers.Count} loop(s), {host.Store.Current.Listeners.Count} listener(s), admin {bootstrap.Admin?.ToString() ?? "off"}");
-return host.Exit.Task.GetAwaiter().GetResult();
+Log.Start();
+if (!host.Start())
+{
+    Log.Stop();
+    return 1;
+}
+
+using var admin = bootstrap.Admin is { } address ? AdminServer.Start(host, address) : null;
+if (bootstrap.Admin is not null && admin is null)
+{
+    Log.Stop();
+    return 1;
+}
+Descriptors.Reserve();
+
+Log.Write("info", "main", $"tulle-proxy {ProxyVersion.Text}: {host.Workers.Count} loop(s), {host.Store.Current.Listeners.Count} listener(s), admin {bootstrap.Admin?.ToString() ?? "off"}");
+var code = host.Exit.Task.GetAwaiter().GetResult();
+host.Dispose();
+Log.Stop();
+return code;

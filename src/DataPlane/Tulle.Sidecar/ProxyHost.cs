@@ -28,15 +28,25 @@ internal sealed class ProxyHost : IDisposable
     {
         _options = options;
         Shared = new ProxyShared(loops) { LogFlushMs = options.FlushIntervalMs, DrainTimeMs = options.DrainTimeMs, UpstreamMark = options.UpstreamMark };
+        Descriptors.OnFirstRefusal = TellOfDescriptors;
+        Shared.Logs.Tell = text => Log.Write("warning", "log", text);
         Store = new ConfigStore(bootstrap, Shared.Stats);
         for (var i = 0; i < loops; i++)
-            Workers.Add(new ProxyWorker(new EventLoop(new LinuxKernel(), i, (ulong)Environment.TickCount64), Shared));
+            Workers.Add(new ProxyWorker(new EventLoop(new LinuxKernel(), i, RandomSeed()), Shared));
         _dns = new DnsResolver(Post, (cluster, endpoints) =>
         {
             Store.SetResolved(cluster, endpoints);
             Publish();
         });
         DescribeStats();
+    }
+
+    /// <summary>Request ids and balancing choices of two proxies, or two loops, must not be the same, nor foreseeable.</summary>
+    public static ulong RandomSeed()
+    {
+        Span<byte> seed = stackalloc byte[8];
+        System.Security.Cryptography.RandomNumberGenerator.Fill(seed);
+        return System.Buffers.Binary.BinaryPrimitives.ReadUInt64LittleEndian(seed);
     }
 
     public ProxyShared Shared { get; }
@@ -62,7 +72,8 @@ internal sealed class ProxyHost : IDisposable
     {
         foreach (var name in new[] { "listener_manager.listener_added", "listener_manager.listener_modified", "listener_manager.listener_removed", "listener_manager.listener_create_success",
                      "listener_manager.listener_create_failure", "cluster_manager.cluster_added", "cluster_manager.cluster_modified", "cluster_manager.cluster_removed",
-                     "cluster_manager.cds.update_success", "cluster_manager.cds.update_rejected", "listener_manager.lds.update_success", "listener_manager.lds.update_rejected" })
+                     "cluster_manager.cds.update_success", "cluster_manager.cds.update_rejected", "listener_manager.lds.update_success", "listener_manager.lds.update_rejected", "server.descriptors_refused", "access_log.records_lost",
+                     "filesystem.write_failed", "filesystem.reopen_failed" })
         {
             Shared.Stats.Counter(StatScope.Server, "", name);
         }
@@ -163,6 +174,13 @@ internal sealed class ProxyHost : IDisposable
             }
         }
     }
+
+    /// <summary>Takes over what is counted outside the store; before somebody looks.</summary>
+    public void SampleStats() => Shared.Stats.Counter(StatScope.Server, "", "server.descriptors_refused").Set(Descriptors.Refused);
+
+    private static void TellOfDescriptors() => Log.Write("error", "main",
+        $"out of file descriptors ({Descriptors.ClientCeiling} for clients): connections are refused and counted in server.descriptors_refused; "
+        + "raise the limit (ulimit -n) or look for clients that never leave");
 
     private void StartSources()
     {
@@ -372,11 +390,22 @@ internal sealed class ProxyHost : IDisposable
             _bound[listener.Name] = (listener.ContentHash, listener.Address);
             Shared.Stats.Counter(StatScope.Server, "", "listener_manager.listener_create_success").AddShared();
         }
+        foreach (var listener in snapshot.Listeners)
+            OpenLogs(listener);
         for (var i = 0; i < Workers.Count; i++)
             Workers[i].Publish(snapshot, opened[i]);
         Shared.Stats.Gauge(StatScope.Server, "", "listener_manager.total_listeners_active").Set(snapshot.Listeners.Count);
         Shared.Stats.Gauge(StatScope.Server, "", "cluster_manager.active_clusters").Set(snapshot.Clusters.Count);
         return ok;
+    }
+
+    /// <summary>Opens logs and starts their writers now: when the first record comes, descriptors or memory may be short.</summary>
+    private void OpenLogs(Snapshot.ListenerConfig listener)
+    {
+        var chains = listener.DefaultChain is { } last ? listener.Chains.Append(last) : listener.Chains;
+        var logs = listener.AccessLogs.Concat(chains.SelectMany(c => (c.Http?.AccessLogs ?? []).Concat(c.Tcp?.AccessLogs ?? [])));
+        foreach (var log in logs)
+            Shared.Logs.Get(log.Path);
     }
 
     private static string Advice(int errno) => errno switch

@@ -213,6 +213,13 @@ public static partial class Libc
         }
     }
 
+    /// <summary>RLIMIT_NOFILE: numbers of descriptors are below it.</summary>
+    public static ulong FileLimit()
+    {
+        Span<ulong> limits = stackalloc ulong[2];
+        return getrlimit(7, limits) == 0 ? limits[0] : 1024;
+    }
+
     public static int StreamSocket(AddressKind kind) =>
         Result(socket(kind switch { AddressKind.V4 => AF_INET, AddressKind.V6 => AF_INET6, _ => AF_UNIX }, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
 

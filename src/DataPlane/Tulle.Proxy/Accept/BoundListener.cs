@@ -126,6 +126,8 @@ internal sealed class ActiveListener
         connection.Next = connection.Previous = null;
         Count--;
         _worker.ActiveConnections--;
+        if (Count == 0 && IsDraining)
+            _worker.Leaving.Remove(this);
         if (!isEnd)
             return;
         Stats.ConnectionActive.Add(_worker.Loop.Index, -1);
@@ -138,11 +140,14 @@ internal sealed class ActiveListener
         if (IsDraining)
             return;
         IsDraining = true;
-        if (_first is not null)
-            _worker.Loop.ArmAfter(new ActionTimer(CloseAll), _worker.Shared.DrainTimeMs);
+        if (_first is null)
+            return;
+        _worker.Leaving.Add(this);
+        _worker.Loop.ArmAfter(new ActionTimer(CloseAll), _worker.Shared.DrainTimeMs);
     }
 
-    private void CloseAll()
+    /// <summary>Closes what is open; each connection writes its record.</summary>
+    public void CloseAll()
     {
         while (_first is { } connection)
         {

@@ -13,6 +13,7 @@ public sealed class AccessLogger(LogSinks sinks, long flushIntervalMs)
         public readonly LogSink Sink = sink;
         public byte[] Buffer = sink.TakeBuffer();
         public int Length;
+        public int Records;
         public long FirstMs;
     }
 
@@ -35,29 +36,52 @@ public sealed class AccessLogger(LogSinks sinks, long flushIntervalMs)
         var pending = Get(log.Path);
         for (var attempt = 0; attempt < 2; attempt++)
         {
-            var writer = new ByteWriter(pending.Buffer.AsSpan(pending.Length));
-            if (log.Format.Json is { } template)
-            {
-                _json ??= new StringBuilder(1024);
-                _json.Clear();
-                LogWriter.WriteJson(_json, template, record);
-                writer.AddText(_json.ToString());
-                writer.Add((byte)'\n');
-            }
-            else
-            {
-                LogWriter.WriteText(ref writer, log.Format, record);
-            }
-            if (!writer.Overflowed)
+            var length = Format(log, record, pending.Buffer.AsSpan(pending.Length));
+            if (length >= 0)
             {
                 if (pending.Length == 0)
                     pending.FirstMs = nowMs;
-                pending.Length += writer.Length;
+                pending.Length += length;
+                pending.Records++;
                 return;
             }
             Submit(pending);
         }
-        Interlocked.Increment(ref pending.Sink.Dropped);
+        WriteLarge(log, record, pending.Sink);
+    }
+
+    /// <summary>The bytes of a record; −1 when they do not fit.</summary>
+    private int Format(AccessLogConfig log, RequestRecord record, Span<byte> target)
+    {
+        var writer = new ByteWriter(target);
+        if (log.Format.Json is { } template)
+        {
+            _json ??= new StringBuilder(1024);
+            _json.Clear();
+            LogWriter.WriteJson(_json, template, record);
+            writer.AddText(_json.ToString());
+            writer.Add((byte)'\n');
+        }
+        else
+        {
+            LogWriter.WriteText(ref writer, log.Format, record);
+        }
+        return writer.Overflowed ? -1 : writer.Length;
+    }
+
+    /// <summary>A record that no ordinary buffer holds: a client must not be able to hide what it asked for behind a long field.</summary>
+    private void WriteLarge(AccessLogConfig log, RequestRecord record, LogSink sink)
+    {
+        for (var size = LogSink.BufferBytes * 4; size <= LogSink.RecordBytesMax; size *= 4)
+        {
+            var buffer = new byte[size];
+            var length = Format(log, record, buffer);
+            if (length < 0)
+                continue;
+            sink.Submit(buffer, length, 1);
+            return;
+        }
+        sink.Lose(1, $"a record is over the limit of {LogSink.RecordBytesMax} bytes");
     }
 
     private Pending Get(string path)
@@ -75,12 +99,10 @@ public sealed class AccessLogger(LogSinks sinks, long flushIntervalMs)
     {
         if (pending.Length == 0)
             return;
-        if (pending.Sink.Submit(pending.Buffer, pending.Length))
+        if (pending.Sink.Submit(pending.Buffer, pending.Length, pending.Records))
             pending.Buffer = pending.Sink.TakeBuffer();
-        else
-            Interlocked.Increment(ref pending.Sink.Dropped);
         pending.Length = 0;
-        sinks.Notify();
+        pending.Records = 0;
     }
 
     /// <summary>Hands over what is old enough; returns the milliseconds until the next is, or −1.</summary>

@@ -28,7 +28,7 @@ public static class LogWriter
                 writer.Add(part.Text);
                 return;
             case LogOperator.StartTime:
-                WriteTime(ref writer, record.StartMicros);
+                TimeFormat.Write(ref writer, part.Text, record.StartMicros);
                 return;
             case LogOperator.Request:
                 WriteRequestHeader(ref writer, part, record);
@@ -188,15 +188,6 @@ public static class LogWriter
         writer.Add(text[..address.Format(text)]);
     }
 
-    /// <summary>2026-11-21T16:40:05.123Z</summary>
-    public static void WriteTime(ref ByteWriter writer, long micros)
-    {
-        Span<byte> text = stackalloc byte[32];
-        var time = DateTime.UnixEpoch.AddTicks(micros * 10);
-        time.TryFormat(text, out var length, "yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture);
-        writer.Add(text[..length]);
-    }
-
     public static void WriteJson(StringBuilder json, JsonTemplate template, RequestRecord record)
     {
         if (template.Fields is not null)
@@ -237,11 +228,7 @@ public static class LogWriter
 
     private static void WriteJsonLeaf(StringBuilder json, List<LogPart> parts, RequestRecord record)
     {
-        Span<byte> buffer = stackalloc byte[4096];
-        var writer = new ByteWriter(buffer);
-        foreach (var part in parts)
-            WritePart(ref writer, part, record, parts.Count == 1 ? default : "-"u8);
-        var text = Encoding.UTF8.GetString(writer.Written);
+        var text = LeafText(parts, record);
         if (parts.Count == 1 && parts[0].Operator != LogOperator.Literal)
         {
             if (text.Length == 0 || (text == "-" && parts[0].Operator != LogOperator.ResponseFlags))
@@ -257,6 +244,22 @@ public static class LogWriter
             }
         }
         AppendQuoted(json, text);
+    }
+
+    private static string LeafText(List<LogPart> parts, RequestRecord record)
+    {
+        Span<byte> buffer = stackalloc byte[4096];
+        byte[]? larger = null;
+        while (true)
+        {
+            var writer = new ByteWriter(larger ?? buffer);
+            foreach (var part in parts)
+                WritePart(ref writer, part, record, parts.Count == 1 ? default : "-"u8);
+            // Longer fields are rare, and what a client asked for must not vanish from the log by being long.
+            if (!writer.Overflowed || (larger?.Length ?? 0) >= LogSink.RecordBytesMax)
+                return Encoding.UTF8.GetString(writer.Written);
+            larger = new byte[(larger?.Length ?? 16 * 1024) * 4];
+        }
     }
 
     private static void AppendQuoted(StringBuilder json, string text)

@@ -11,6 +11,7 @@ internal static class StatsViews
 {
     public static async Task<AdminReply> StatsAsync(ProxyHost host, Dictionary<string, string> query)
     {
+        host.SampleStats();
         if (query.GetValueOrDefault("format") == "prometheus")
             return await PrometheusAsync(host);
         Regex? filter = null;
