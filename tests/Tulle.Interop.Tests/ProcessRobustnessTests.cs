@@ -13,30 +13,31 @@ public sealed class ProcessRobustnessTests
         await using var proxy = new ProxyUnderTest();
         await proxy.StartAsync(proxy.Bootstrap(ProxyUnderTest.Log($"{proxy.Folder}/access.log")));
         using var stop = new CancellationTokenSource();
-        var traffic = Enumerable.Range(0, 4).Select(_ => Task.Run(async () =>
+        // Pipelined, read and written apart: the writer of the log must be met in the middle of a write.
+        var batch = Encoding.ASCII.GetBytes(string.Concat(Enumerable.Repeat($"GET /{new string('x', 500)} HTTP/1.1\r\nHost: a\r\n\r\n", 100)));
+        var sockets = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => proxy.ConnectAsync()));
+        var traffic = sockets.SelectMany(socket => new[]
         {
-            using var socket = await proxy.ConnectAsync();
-            // Long records, so that the writer is at work nearly all the time.
-            var path = "/" + new string('x', 20_000);
-            while (!stop.IsCancellationRequested && ProxyUnderTest.Ask(socket, path).Length > 0)
+            Task.Run(async () =>
             {
-            }
-        })).ToList();
-        var reopening = Enumerable.Range(0, 4).Select(_ => Task.Run(async () =>
-        {
-            for (var i = 0; i < 400 && !proxy.Program.HasExited; i++)
-                await proxy.AdminAsync("/reopen_logs", post: true);
-        })).ToList();
-        try
-        {
-            await Task.WhenAll(reopening);
-        }
-        catch (HttpRequestException)
-        {
-            // It went away: told below with what it said.
-        }
+                while (!stop.IsCancellationRequested && !proxy.Program.HasExited)
+                    await socket.SendAsync(batch, stop.Token);
+            }),
+            Task.Run(async () =>
+            {
+                var buffer = new byte[65_536];
+                while (await socket.ReceiveAsync(buffer, stop.Token) > 0)
+                {
+                }
+            }),
+        }).ToList();
+        var signals = Program.RunAsync("bash", ["-c", $"for i in {{1..150000}}; do kill -USR1 {proxy.Program.Id} 2>/dev/null || exit 0; done"], 60);
+        while (!signals.IsCompleted && !proxy.Program.HasExited)
+            await Task.WhenAny(signals, Task.Delay(50));
+        await signals;
         await stop.CancelAsync();
-        await Task.WhenAll(traffic);
+        await Task.WhenAll(traffic.Select(t => t.ContinueWith(_ => { }, TaskScheduler.Default)));
+        Array.ForEach(sockets, s => s.Dispose());
         Assert.False(proxy.Program.HasExited, proxy.Program.Errors);
         File.Move($"{proxy.Folder}/access.log", $"{proxy.Folder}/old.log");
         await proxy.Program.SignalAsync("USR1");
