@@ -94,7 +94,8 @@ internal sealed class SimulatedProxy : IDisposable
     public SortedDictionary<string, double> Metrics()
     {
         var sums = new SortedDictionary<string, double>(StringComparer.Ordinal);
-        _worker.CollectMetrics(sums);
+        foreach (var line in string.Concat(_worker.CopyMetrics().Parts()).Split('\n').Where(l => l.Length > 0 && l[0] != '#'))
+            sums[line[..line.LastIndexOf(' ')]] = double.Parse(line[(line.LastIndexOf(' ') + 1)..], System.Globalization.CultureInfo.InvariantCulture);
         return sums;
     }
 

@@ -44,6 +44,9 @@ public sealed class ProxyShared : IDisposable
     /// <summary>Milliseconds after which connections of a removed listener are closed. Default 600,000. Source: Envoy --drain-time-s.</summary>
     public long DrainTimeMs { get; init; } = 600_000;
 
+    /// <summary>Every answer of a draining listener asks its client to leave, instead of a growing share. Default false. Source: Envoy --drain-strategy.</summary>
+    public bool DrainAtOnce { get; init; }
+
     /// <summary>SO_ORIGINAL_DST; a test or a platform without netfilter leaves it as it is.</summary>
     public bool TryOriginalDestination(int fd, Base.AddressKind kind, out Base.Address destination) => Loop.Redirection.TryOriginalDestination(fd, kind, out destination);
 

@@ -22,7 +22,8 @@ public sealed class ProxyWorker
         Loop = loop;
         Shared = shared;
         Log = new AccessLogger(shared.Logs, shared.LogFlushMs);
-        Metrics = new IstioMetrics();
+        Drain = new DrainState(shared.DrainTimeMs, shared.DrainAtOnce);
+        Metrics = new IstioMetrics(shared.Stats, loop.Index);
         _logTimer = new ActionTimer(FlushLogs);
         var faults = shared.Stats.Counter(StatScope.Server, "", "server.envoy_bug_failures");
         var refusedPipes = shared.Stats.Counter(StatScope.Server, "", "server.splice_pipe_failures");
@@ -43,12 +44,12 @@ public sealed class ProxyWorker
     /// <summary>TCP connections that relay now.</summary>
     internal HashSet<TcpConnection> Relaying { get; } = [];
 
-    /// <summary>Adds Istio's metrics of this loop to a sum by name and labels, with what open TCP connections have moved so far.</summary>
-    public void CollectMetrics(SortedDictionary<string, double> sums)
+    /// <summary>Copies Istio's metrics of this loop, with what open TCP connections have moved so far. Loop thread; numbers only.</summary>
+    public MetricRows CopyMetrics()
     {
         foreach (var connection in Relaying)
             connection.CountBytes();
-        Metrics.Collect(sums);
+        return Metrics.Copy();
     }
 
     /// <summary>Earlier versions of listeners, and removed ones, that still have connections.</summary>
@@ -63,8 +64,8 @@ public sealed class ProxyWorker
     /// <summary>Bytes that requests of this loop hold for another try.</summary>
     internal long ReplayBytes { get; set; }
 
-    /// <summary>Draining for good: every answer says Connection: close.</summary>
-    public bool IsDraining { get; private set; }
+    /// <summary>When and how answers ask clients to leave.</summary>
+    internal DrainState Drain { get; }
 
     public long ActiveConnections { get; set; }
 
@@ -240,11 +241,15 @@ public sealed class ProxyWorker
         return _date;
     }
 
-    /// <summary>Ends accepting (inbound listeners only, if asked), and lets the open connections finish. Loop thread.</summary>
-    public void Drain(bool inboundOnly)
+    /// <summary>Answers ask clients to leave from now on; listeners go on accepting. Loop thread.</summary>
+    public void StartDrain(bool inboundOnly) => Drain.Start(inboundOnly, Loop.NowMs);
+
+    /// <summary>Every answer asks its client to leave, until it is taken back (/healthcheck/fail, /healthcheck/ok). Loop thread.</summary>
+    public void FailHealth(bool fails) => Drain.HealthFails = fails;
+
+    /// <summary>Ends accepting (inbound listeners only, if asked); open connections go on. Loop thread.</summary>
+    public void StopAccepting(bool inboundOnly)
     {
-        if (!inboundOnly)
-            IsDraining = true;
         foreach (var listener in _listeners.Values)
         {
             if (!inboundOnly || listener.Current!.Config.Direction == "INBOUND")

@@ -24,6 +24,9 @@ internal sealed class CommandLine
 
     public long DrainTimeMs { get; private set; } = 600_000;
 
+    /// <summary>--drain-strategy immediate: every answer asks its client to leave. Default gradual, as Envoy's.</summary>
+    public bool DrainAtOnce { get; private set; }
+
     /// <summary>SO_MARK of connections to upstreams; 0 sets none. Ours: interception rules can let marked packets pass.</summary>
     public int UpstreamMark { get; private set; }
 
@@ -42,7 +45,7 @@ internal sealed class CommandLine
 
     private static readonly HashSet<string> Ignored = new(StringComparer.Ordinal)
     {
-        "--component-log-level", "--parent-shutdown-time-s", "--drain-strategy", "--restart-epoch", "--base-id", "--base-id-path", "--local-address-ip-version", "--service-zone", "--log-format",
+        "--component-log-level", "--parent-shutdown-time-s", "--restart-epoch", "--base-id", "--base-id-path", "--local-address-ip-version", "--service-zone", "--log-format",
         "--log-path", "--max-obj-name-len", "--max-stats", "--disable-extensions", "--socket-path", "--socket-mode", "--stats-tag", "--admin-address-path", "--bootstrap-version",
         "--hot-restart-base-id", "--default-socket-interface",
     };
@@ -113,6 +116,11 @@ internal sealed class CommandLine
             case "--drain-time-s":
                 DrainTimeMs = Number(name, value, 0, 86_400) * 1000;
                 break;
+            case "--drain-strategy":
+                if (value is not ("gradual" or "immediate"))
+                    Error = $"--drain-strategy {value} is not one of gradual, immediate";
+                DrainAtOnce = value == "immediate";
+                break;
             case "--upstream-mark":
                 UpstreamMark = (int)Number(name, value, 0, int.MaxValue);
                 break;
@@ -144,7 +152,8 @@ internal sealed class CommandLine
           --service-node ID               node id towards the control plane
           --service-cluster NAME          node cluster towards the control plane
           --file-flush-interval-msec N    how long an access-log record may wait (default 10000)
-          --drain-time-s N                how long connections of a removed listener live on (default 600)
+          --drain-time-s N                how long draining takes, and connections of a removed listener live on (default 600)
+          --drain-strategy gradual|immediate  while draining, a growing share of answers, or every one, says close
           --upstream-mark N               packet mark of connections to upstreams (needs CAP_NET_ADMIN)
           --version                       print the version
 

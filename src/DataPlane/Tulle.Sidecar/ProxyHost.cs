@@ -27,7 +27,7 @@ internal sealed class ProxyHost : IDisposable
     public ProxyHost(CommandLine options, Bootstrap bootstrap, int loops)
     {
         _options = options;
-        Shared = new ProxyShared(loops) { LogFlushMs = options.FlushIntervalMs, DrainTimeMs = options.DrainTimeMs, UpstreamMark = options.UpstreamMark };
+        Shared = new ProxyShared(loops) { LogFlushMs = options.FlushIntervalMs, DrainTimeMs = options.DrainTimeMs, DrainAtOnce = options.DrainAtOnce, UpstreamMark = options.UpstreamMark };
         Descriptors.OnFirstRefusal = TellOfDescriptors;
         Shared.Logs.Tell = text => Log.Write("warning", "log", text);
         Store = new ConfigStore(bootstrap, Shared.Stats);
@@ -61,7 +61,10 @@ internal sealed class ProxyHost : IDisposable
 
     public bool IsLive { get; private set; }
 
-    public bool IsDraining { get; private set; }
+    /// <summary>/healthcheck/fail was asked: not ready, and answers ask clients to leave, until /healthcheck/ok.</summary>
+    public bool IsHealthFailed { get; private set; }
+
+    private bool _stoppedAll, _stoppedInbound, _isDrainingGracefully;
 
     /// <summary>Completed when the process shall end.</summary>
     public TaskCompletionSource<int> Exit { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -359,7 +362,7 @@ internal sealed class ProxyHost : IDisposable
         }
         foreach (var listener in snapshot.Listeners)
         {
-            if (!listener.BindToPort || IsDraining)
+            if (!listener.BindToPort || _stoppedAll || (_stoppedInbound && listener.Direction == "INBOUND"))
                 continue;
             if (_bound.TryGetValue(listener.Name, out var bound) && bound.Address == listener.Address)
                 continue;
@@ -421,19 +424,51 @@ internal sealed class ProxyHost : IDisposable
         if (IsLive || !Store.HasClusters || !Store.HasListeners || (Store.HasWarming && Store.Bootstrap.ListenerSource is not null))
             return;
         IsLive = true;
-        Shared.Stats.Gauge(StatScope.Server, "", "server.live").Set(1);
-        SetState(StateLive);
+        ShowState();
         Log.Write("info", "main", "ready: all configuration is in hand");
     }
 
-    /// <summary>Stops accepting and asks clients to leave.</summary>
-    public void Drain(bool inboundOnly)
+    /// <summary>/drain_listeners. Control thread.</summary>
+    /// <param name="inboundOnly">Only listeners whose traffic_direction is INBOUND.</param>
+    /// <param name="graceful">Go on accepting until the drain time is over, while answers ask clients to leave; else stop at once.</param>
+    /// <param name="skipStop">With graceful: never stop accepting.</param>
+    public void DrainListeners(bool inboundOnly, bool graceful, bool skipStop)
     {
-        IsDraining |= !inboundOnly;
-        if (IsDraining)
-            SetState(StateDraining);
+        if (!graceful)
+        {
+            StopAccepting(inboundOnly);
+            return;
+        }
+        if (_isDrainingGracefully)
+            return;
+        _isDrainingGracefully = true;
         foreach (var worker in Workers)
-            worker.Loop.Post(() => worker.Drain(inboundOnly));
+            worker.Loop.Post(() => worker.StartDrain(inboundOnly));
+        if (!skipStop)
+            _ = Task.Delay((int)Math.Min(Shared.DrainTimeMs, int.MaxValue)).ContinueWith(_ => Post(() => StopAccepting(inboundOnly)), TaskScheduler.Default);
+    }
+
+    private void StopAccepting(bool inboundOnly)
+    {
+        _stoppedAll |= !inboundOnly;
+        _stoppedInbound = true;
+        foreach (var worker in Workers)
+            worker.Loop.Post(() => worker.StopAccepting(inboundOnly));
+    }
+
+    /// <summary>/healthcheck/fail and /healthcheck/ok. Control thread.</summary>
+    public void FailHealth(bool fails)
+    {
+        IsHealthFailed = fails;
+        ShowState();
+        foreach (var worker in Workers)
+            worker.Loop.Post(() => worker.FailHealth(fails));
+    }
+
+    private void ShowState()
+    {
+        Shared.Stats.Gauge(StatScope.Server, "", "server.live").Set(IsLive && !IsHealthFailed ? 1 : 0);
+        SetState(IsHealthFailed ? StateDraining : IsLive ? StateLive : StateInitializing);
     }
 
     public void Dispose()

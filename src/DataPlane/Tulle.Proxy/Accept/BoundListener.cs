@@ -89,8 +89,12 @@ internal sealed class ActiveListener
     /// <summary>Open connections on this loop.</summary>
     public int Count { get; private set; }
 
-    /// <summary>Answers say Connection: close from now on.</summary>
-    public bool IsDraining { get; private set; }
+    /// <summary>When this version of the listener was replaced or removed; −1: it is in force.</summary>
+    public long LeavingSinceMs { get; private set; } = -1;
+
+    public bool IsDraining => LeavingSinceMs >= 0;
+
+    public bool IsInbound => Config.Direction == "INBOUND";
 
     public ListenerHttpStats HttpStatsOf(string prefix)
     {
@@ -139,7 +143,7 @@ internal sealed class ActiveListener
     {
         if (IsDraining)
             return;
-        IsDraining = true;
+        LeavingSinceMs = _worker.Loop.NowMs;
         if (_first is null)
             return;
         _worker.Leaving.Add(this);

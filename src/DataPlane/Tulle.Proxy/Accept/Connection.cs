@@ -44,7 +44,8 @@ internal abstract class Connection(ProxyWorker worker, ActiveListener listener, 
 
     protected ConnectionFacts Facts { get; } = facts;
 
-    protected bool MustClose => Listener.IsDraining || Worker.IsDraining;
+    /// <summary>Asked once per answer: by the gradual strategy it is a matter of chance.</summary>
+    protected bool MustClose => Worker.Drain.MustClose(Listener.IsInbound, Listener.LeavingSinceMs, Worker.Loop.NowMs, Worker.Loop.Random);
 
     protected void List(bool isNew)
     {

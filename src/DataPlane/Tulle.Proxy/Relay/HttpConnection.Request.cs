@@ -98,7 +98,7 @@ internal sealed partial class HttpConnection
         if (!PrepareFields(head, table))
             return;
         if (_manager.PeerMetadata && _manager.IsInbound)
-            _sourceWorkload = PeerMetadata.Take(Worker, head, out _peerTold);
+            _sourceWorkload = PeerMetadata.Take(Worker, head, _down.Peer, out _peerTold);
         if (!FindRoute(head, table))
             return;
         if (head.ExpectsContinue && (!_manager.Proxy100Continue || head.MinorVersion == 0))

@@ -425,7 +425,7 @@ internal sealed partial class HttpConnection
             head.Set(KnownHeader.EnvoyServiceTime, writer.Written);
         }
         if (_manager.PeerMetadata && !_manager.IsInbound)
-            _destinationWorkload = PeerMetadata.Take(Worker, head, out _);
+            _destinationWorkload = PeerMetadata.Take(Worker, head, _record.UpstreamPeer, out _);
         else if (_manager.IsInbound && _manager.PeerPropagation != PeerPropagation.None)
             PeerMetadata.Tell(Worker, head, _peerTold);
         ResponseFields.Prepare(Worker, _manager, head, _request);

@@ -192,8 +192,6 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
             if (isIdle)
             {
                 ReturnIn();
-                if (MustClose && _requestCount > 0)
-                    return HeadResult.End;
             }
             if (Now >= HeadDeadline(isIdle))
             {

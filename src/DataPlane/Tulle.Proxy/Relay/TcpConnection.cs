@@ -248,7 +248,7 @@ internal sealed class TcpConnection : Connection, IPeerListener
     public void OnPeer(ReadOnlySpan<byte> told)
     {
         if (told.Length > 0)
-            _peer = Worker.TcpPeers.Find(told);
+            _peer = Worker.TcpPeers.Find(told, (IsInbound ? _down.Peer : _record.UpstreamPeer)?.Identity is not null);
         CountOpened();
     }
 

@@ -1,3 +1,4 @@
+using Tulle.Loop;
 using Tulle.Snapshot;
 using Tulle.Wire.Http1;
 using Tulle.Wire.Istio;
@@ -21,7 +22,11 @@ internal enum PeerFields : byte
 internal static class PeerMetadata
 {
     /// <summary>Takes the fields off; the facts they told, null when they told none.</summary>
-    public static WorkloadFacts? Take(ProxyWorker worker, HttpHead head, out PeerFields told)
+    /// <param name="worker">The loop's.</param>
+    /// <param name="head">The message.</param>
+    /// <param name="peer">Who sent it, as far as TLS knows.</param>
+    /// <param name="told">Which fields were there.</param>
+    public static WorkloadFacts? Take(ProxyWorker worker, HttpHead head, TlsPeer? peer, out PeerFields told)
     {
         told = PeerFields.None;
         WorkloadFacts? facts = null;
@@ -29,7 +34,7 @@ internal static class PeerMetadata
         if (index >= 0)
         {
             told |= PeerFields.Metadata;
-            facts = worker.Peers.Find(head.Value(index));
+            facts = worker.Peers.Find(head.Value(index), peer?.Identity is not null);
             head.Remove(KnownHeader.EnvoyPeerMetadata);
         }
         if (head.Find(KnownHeader.EnvoyPeerMetadataId) < 0)
@@ -58,10 +63,35 @@ internal sealed class PeerFactsCache(bool isTcp)
     /// <summary>Peers remembered per loop; beyond it all are forgotten. Source: Istio's max_peer_cache_size.</summary>
     private const int PeersMax = 500;
 
+    /// <summary>Bytes of texts remembered per loop. Source: 500 of 2 KB, twice what Istio's own need.</summary>
+    private const int BytesMax = 1024 * 1024;
+
+    /// <summary>Workloads that are believed without a certificate, per loop. Anybody can invent names; each would become rows of the metrics.</summary>
+    private const int UnprovenMax = 32;
+
+    /// <summary>Letters of one fact. Source: a Kubernetes name has 253; a longer one is "unknown".</summary>
+    private const int FactLengthMax = 256;
+
+    private readonly HashSet<WorkloadFacts> _unproven = [];
+    private int _bytes;
+
     private readonly Dictionary<int, (byte[] Text, WorkloadFacts? Facts)> _peers = [];
     private (byte[] Text, WorkloadFacts? Facts) _last = ([], null);
 
-    public WorkloadFacts? Find(ReadOnlySpan<byte> text)
+    /// <param name="text">What the peer told.</param>
+    /// <param name="isProven">The peer showed a certificate with an identity.</param>
+    public WorkloadFacts? Find(ReadOnlySpan<byte> text, bool isProven)
+    {
+        var facts = Find(text);
+        if (facts is null || isProven || _unproven.Contains(facts))
+            return facts;
+        if (_unproven.Count >= UnprovenMax)
+            return WorkloadFacts.Unknown;
+        _unproven.Add(facts);
+        return facts;
+    }
+
+    private WorkloadFacts? Find(ReadOnlySpan<byte> text)
     {
         // Requests of one peer come in rows: comparing is a fraction of hashing.
         if (text.SequenceEqual(_last.Text))
@@ -74,12 +104,18 @@ internal sealed class PeerFactsCache(bool isTcp)
             _last = known;
             return known.Facts;
         }
-        if (_peers.Count >= PeersMax)
+        if (_peers.Count >= PeersMax || _bytes >= BytesMax)
+        {
             _peers.Clear();
+            _bytes = 0;
+        }
         var facts = Facts(isTcp ? WorkloadStruct.ReadExchange(text) : WorkloadStruct.ReadField(text));
         // A text that is too long to be read is not worth its memory.
         if (text.Length <= WorkloadStruct.BytesMax)
+        {
             _peers[key] = (text.ToArray(), facts);
+            _bytes += text.Length;
+        }
         return facts;
     }
 
@@ -87,7 +123,7 @@ internal sealed class PeerFactsCache(bool isTcp)
     {
         if (told is null)
             return null;
-        string Of(string name) => told.GetValueOrDefault(name) is { Length: > 0 } value ? value : "unknown";
+        string Of(string name) => told.GetValueOrDefault(name) is { Length: > 0 and <= FactLengthMax } value ? value : "unknown";
         return new WorkloadFacts(Of("WORKLOAD_NAME"), Of("NAMESPACE"), Of("LABELS/service.istio.io/canonical-name"), Of("LABELS/service.istio.io/canonical-revision"),
             Of("LABELS/app"), Of("LABELS/version"), Of("CLUSTER_ID"));
     }

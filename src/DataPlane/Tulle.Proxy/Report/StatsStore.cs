@@ -47,20 +47,22 @@ public sealed class Stat(string name, StatScope scope, string scopeName, string 
     {
         ref var cell = ref MemoryMarshal.GetArrayDataReference(_cells);
         System.Runtime.CompilerServices.Unsafe.Add(ref cell, loop * CellStride) += amount;
-        IsUsed = true;
+        // Read first: loops that all write it would pull its line from each other at every add.
+        if (!IsUsed)
+            IsUsed = true;
     }
 
     /// <summary>Adds from a thread that is no loop.</summary>
     public void AddShared(long amount = 1)
     {
-        Interlocked.Add(ref _cells[^CellStride], amount);
+        Interlocked.Add(ref _cells[loops * CellStride], amount);
         IsUsed = true;
     }
 
     /// <summary>Sets a gauge that only the control thread owns.</summary>
     public void Set(long value)
     {
-        Interlocked.Exchange(ref _cells[^CellStride], value);
+        Interlocked.Exchange(ref _cells[loops * CellStride], value);
         IsUsed = true;
     }
 
@@ -69,7 +71,7 @@ public sealed class Stat(string name, StatScope scope, string scopeName, string 
         get
         {
             long sum = 0;
-            for (var i = 0; i < _cells.Length; i += CellStride)
+            for (var i = 0; i <= loops * CellStride; i += CellStride)
                 sum += Volatile.Read(ref _cells[i]);
             return sum;
         }

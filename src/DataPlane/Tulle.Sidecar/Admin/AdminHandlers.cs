@@ -12,7 +12,6 @@ internal sealed class AdminHandlers(ProxyHost host)
         var question = target.IndexOf('?');
         var path = question < 0 ? target : target[..question];
         var query = ParseQuery(question < 0 ? "" : target[(question + 1)..]);
-        var isPost = method == "POST";
         switch (path)
         {
             case "/":
@@ -35,17 +34,23 @@ internal sealed class AdminHandlers(ProxyHost host)
                 return AdminReply.Json(await host.AskAsync(() => ConfigDump.Make(host, query)));
             case "/certs":
                 return AdminReply.Json(await host.AskAsync(() => ConfigDump.Certificates(host)));
+            case "/memory":
+                return AdminReply.Json(Node.Map(("allocated", GC.GetTotalMemory(false).ToString(System.Globalization.CultureInfo.InvariantCulture)), ("heap_size", Environment.WorkingSet.ToString(System.Globalization.CultureInfo.InvariantCulture))));
+        }
+        // What changes something must not be reachable by a link: a page in a browser on this machine can send GET anywhere.
+        if (method != "POST" && path is "/logging" or "/reset_counters" or "/quitquitquit" or "/drain_listeners" or "/healthcheck/fail" or "/healthcheck/ok" or "/reopen_logs")
+            return new AdminReply(405, $"Method {method} not allowed, POST required.\n");
+        return await ChangeAsync(path, query);
+    }
+
+    private async Task<AdminReply> ChangeAsync(string path, Dictionary<string, string> query)
+    {
+        switch (path)
+        {
             case "/logging":
                 if (query.TryGetValue("level", out var level) && !Log.TrySetLevel(level))
                     return new AdminReply(400, $"level {level} is not one of trace, debug, info, warning, error, critical, off\n");
                 return new AdminReply(200, $"active loggers:\n  all: {Log.Level}\n");
-            case "/memory":
-                return AdminReply.Json(Node.Map(("allocated", GC.GetTotalMemory(false).ToString(System.Globalization.CultureInfo.InvariantCulture)), ("heap_size", Environment.WorkingSet.ToString(System.Globalization.CultureInfo.InvariantCulture))));
-        }
-        if (!isPost && path is "/reset_counters" or "/quitquitquit" or "/drain_listeners" or "/healthcheck/fail" or "/healthcheck/ok" or "/reopen_logs")
-            return new AdminReply(405, $"Method {method} not allowed, POST required.\n");
-        switch (path)
-        {
             case "/reset_counters":
                 foreach (var stat in host.Shared.Stats.All)
                 {
@@ -57,19 +62,36 @@ internal sealed class AdminHandlers(ProxyHost host)
                 host.Exit.TrySetResult(0);
                 return new AdminReply(200, "OK\n");
             case "/drain_listeners":
-                host.Drain(query.ContainsKey("inboundonly"));
+                var graceful = query.ContainsKey("graceful");
+                if (query.ContainsKey("skip_exit") && !graceful)
+                    return new AdminReply(400, "skip_exit requires graceful\n");
+                await host.AskAsync(() =>
+                {
+                    host.DrainListeners(query.ContainsKey("inboundonly"), graceful, query.ContainsKey("skip_exit"));
+                    return true;
+                });
+                await InForceAsync();
                 return new AdminReply(200, "OK\n");
             case "/reopen_logs":
                 host.Shared.Logs.ReopenAll();
                 return new AdminReply(200, "OK\n");
             case "/healthcheck/fail":
             case "/healthcheck/ok":
+                await host.AskAsync(() =>
+                {
+                    host.FailHealth(path == "/healthcheck/fail");
+                    return true;
+                });
+                await InForceAsync();
                 return new AdminReply(200, "OK\n");
         }
         return new AdminReply(404, $"invalid path {path}. Try /help for the list.\n");
     }
 
-    private string State => host.IsDraining ? "DRAINING" : host.IsLive ? "LIVE" : "INITIALIZING";
+    /// <summary>What was posted to the loops before is done: OK means that the next answer shows it.</summary>
+    private async Task InForceAsync() => await host.AskLoopsAsync(static _ => true);
+
+    private string State => host.IsHealthFailed ? "DRAINING" : host.IsLive ? "LIVE" : "INITIALIZING";
 
     private static Dictionary<string, string> ParseQuery(string text)
     {
@@ -120,9 +142,10 @@ internal sealed class AdminHandlers(ProxyHost host)
           /certs: certificates in use
           /clusters: upstream cluster status (?format=json)
           /config_dump: what is configured (?resource=, ?mask=, ?name_regex=)
-          /drain_listeners (POST): stop accepting (?inboundonly, ?graceful)
+          /drain_listeners (POST): stop accepting (?inboundonly; ?graceful: after the drain time, ?skip_exit: never)
+          /healthcheck/fail (POST): not ready, answers ask clients to leave, until /healthcheck/ok (POST)
           /listeners: listener addresses (?format=json)
-          /logging: show or set the log level (?level=debug)
+          /logging (POST): show or set the log level (?level=debug)
           /memory: memory use
           /quitquitquit (POST): end the process
           /ready: LIVE when configuration is complete

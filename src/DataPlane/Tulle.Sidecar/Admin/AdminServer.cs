@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Sockets;
-using System.Text;
 using Tulle.Base;
 
 namespace Tulle.Sidecar;
@@ -11,14 +10,15 @@ namespace Tulle.Sidecar;
 /// </summary>
 internal sealed class AdminServer : IDisposable
 {
-    /// <summary>Open admin connections. Source: one scraper and a few people; a flood must not take descriptors from the data plane.</summary>
+    /// <summary>
+    /// Open admin connections. Source: one scraper and a few people; a flood must not take descriptors from the data plane. When one more comes, the
+    /// oldest that has not asked yet is closed, else the oldest: half requests keep nobody out.
+    /// </summary>
     private const int ConnectionsMax = 64;
-
-    private const int HeadBytesMax = 16 * 1024;
 
     private readonly Socket _listener;
     private readonly AdminHandlers _handlers;
-    private readonly SemaphoreSlim _permits = new(ConnectionsMax);
+    private readonly LinkedList<AdminConnection> _open = new(); // Under its own lock; in the order of their coming.
 
     private AdminServer(Socket listener, ProxyHost host)
     {
@@ -52,83 +52,67 @@ internal sealed class AdminServer : IDisposable
     {
         while (true)
         {
-            Socket connection;
+            Socket socket;
             try
             {
-                await _permits.WaitAsync();
-                connection = await _listener.AcceptAsync();
+                socket = await _listener.AcceptAsync();
             }
-            catch (Exception error) when (error is SocketException or ObjectDisposedException)
+            catch (ObjectDisposedException)
             {
                 return;
             }
+            catch (SocketException error) when (error.SocketErrorCode is SocketError.OperationAborted or SocketError.Interrupted)
+            {
+                return;
+            }
+            catch (SocketException)
+            {
+                // A client that left in the queue, or no descriptors for a moment: the port must not go silent for it.
+                await Task.Delay(100);
+                continue;
+            }
+            var connection = new AdminConnection(socket, _handlers);
+            MakeRoomFor(connection);
             _ = Task.Run(() => ServeAsync(connection));
         }
     }
 
-    private async Task ServeAsync(Socket connection)
+    private void MakeRoomFor(AdminConnection connection)
     {
-        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        AdminConnection? victim = null;
+        lock (_open)
+        {
+            if (_open.Count >= ConnectionsMax)
+            {
+                victim = _open.FirstOrDefault(c => !c.HasAsked) ?? _open.First!.Value;
+                _open.Remove(victim);
+            }
+            _open.AddLast(connection);
+        }
+        victim?.Dispose();
+    }
+
+    private async Task ServeAsync(AdminConnection connection)
+    {
         try
         {
-            using (connection)
-            {
-                var head = await ReadHeadAsync(connection, limit.Token);
-                if (head is null)
-                    return;
-                var line = head.Split("\r\n")[0].Split(' ');
-                var reply = line.Length == 3 ? await _handlers.HandleAsync(line[0], line[1]) : new AdminReply(400, "bad request\n");
-                var body = Encoding.UTF8.GetBytes(reply.Text);
-                var text = $"HTTP/1.1 {reply.Status} {(reply.Status == 200 ? "OK" : "Error")}\r\ncontent-type: {reply.ContentType}\r\ncontent-length: {body.Length}\r\n"
-                    + "cache-control: no-cache, max-age=0\r\nx-content-type-options: nosniff\r\nconnection: close\r\nserver: envoy\r\n\r\n";
-                await SendAsync(connection, Encoding.ASCII.GetBytes(text), limit.Token);
-                if (line[0] != "HEAD")
-                    await SendAsync(connection, body, limit.Token);
-                connection.Shutdown(SocketShutdown.Send);
-            }
+            await connection.ServeAsync();
         }
         catch (Exception error) when (error is SocketException or OperationCanceledException or ObjectDisposedException)
         {
-            // The asker went away; there is nobody to tell.
+            // The asker went away, or had to make room; there is nobody to tell.
+        }
+        catch (Exception error) when (error is not OutOfMemoryException)
+        {
+            Invariant.Report("an admin request failed", error);
         }
         finally
         {
-            _permits.Release();
+            lock (_open)
+                _open.Remove(connection);
+            connection.Dispose();
         }
     }
 
-    private static async Task<string?> ReadHeadAsync(Socket connection, CancellationToken limit)
-    {
-        var buffer = new byte[HeadBytesMax];
-        var length = 0;
-        while (length < buffer.Length)
-        {
-            var count = await connection.ReceiveAsync(buffer.AsMemory(length), limit);
-            if (count == 0)
-                return null;
-            length += count;
-            var end = buffer.AsSpan(0, length).IndexOf("\r\n\r\n"u8);
-            if (end >= 0)
-                return Encoding.ASCII.GetString(buffer, 0, end);
-        }
-        return null;
-    }
-
-    private static async Task SendAsync(Socket connection, byte[] bytes, CancellationToken limit)
-    {
-        for (var sent = 0; sent < bytes.Length;)
-            sent += await connection.SendAsync(bytes.AsMemory(sent), limit);
-    }
-
-    public void Dispose()
-    {
-        _listener.Dispose();
-        _permits.Dispose();
-    }
-}
-
-/// <summary>An answer of the admin port.</summary>
-internal sealed record AdminReply(int Status, string Text, string ContentType = "text/plain; charset=UTF-8")
-{
-    public static AdminReply Json(Base.Documents.Node node) => new(200, Base.Documents.NodeJson.Write(node, indented: true) + "\n", "application/json");
+    public void Dispose() => _listener.Dispose();
 }

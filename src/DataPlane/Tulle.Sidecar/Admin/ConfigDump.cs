@@ -62,13 +62,27 @@ internal static class ConfigDump
     public static Node Certificates(ProxyHost host)
     {
         var result = new List<Node>();
-        foreach (var (_, _, secret) in host.Store.Secrets)
+        foreach (var secret in InUse(host))
         {
-            if (secret is null)
-                continue;
             result.Add(Node.Map(("ca_cert", Items(Describe(secret.TrustedCaPem))), ("cert_chain", Items(Describe(secret.ChainPem)))));
         }
         return Node.Map(("certificates", Node.List(result)));
+    }
+
+    /// <summary>Secrets that came by name, and what is written in TLS contexts themselves; each once.</summary>
+    private static HashSet<Snapshot.SecretConfig> InUse(ProxyHost host)
+    {
+        var found = host.Store.Secrets.Select(s => s.Secret).OfType<Snapshot.SecretConfig>().ToHashSet();
+        var listeners = host.Store.Current.Listeners;
+        var chains = listeners.SelectMany(l => l.DefaultChain is { } last ? l.Chains.Append(last) : l.Chains).Select(c => (Snapshot.TlsConfig?)c.Tls);
+        var clusters = host.Store.Current.Clusters.Values.SelectMany(c => c.TransportMatches.Select(m => m.Tls).Append(c.Tls)).Select(t => (Snapshot.TlsConfig?)t);
+        var seen = found.Select(s => s.ContentHash).ToHashSet();
+        foreach (var secret in chains.Concat(clusters).OfType<Snapshot.TlsConfig>().SelectMany(t => t.Trust is { } trust ? t.Certificates.Append(trust) : t.Certificates))
+        {
+            if (seen.Add(secret.ContentHash))
+                found.Add(secret);
+        }
+        return found;
     }
 
     private static IEnumerable<Node> Describe(byte[] pem)

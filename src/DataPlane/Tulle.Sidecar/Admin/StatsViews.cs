@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text;
 using System.Text.RegularExpressions;
 using Tulle.Base.Documents;
 using Tulle.Proxy;
@@ -34,48 +33,27 @@ internal static class StatsViews
             .OrderBy(s => s.Name, StringComparer.Ordinal).ToList();
         if (query.GetValueOrDefault("format") == "json")
             return AdminReply.Json(Node.Map(("stats", Node.List(selected.Select(s => Node.Map(("name", s.Name), ("value", s.Value))).ToList()))));
-        var text = new StringBuilder();
-        foreach (var stat in selected)
-            text.Append(stat.Name).Append(": ").Append(stat.Value.ToString(CultureInfo.InvariantCulture)).Append('\n');
-        return new AdminReply(200, text.ToString());
+        return AdminReply.Streamed(selected.Select(stat => $"{stat.Name}: {stat.Value.ToString(CultureInfo.InvariantCulture)}\n"));
     }
 
+    /// <summary>The loops only copy numbers; the text, which can be a hundred times larger, is made while it is sent.</summary>
     public static async Task<AdminReply> PrometheusAsync(ProxyHost host)
     {
-        var text = new StringBuilder(64 * 1024);
-        var sums = new SortedDictionary<string, double>(StringComparer.Ordinal);
-        // One loop after the other: each writes into the same table on its own thread, never two at once. First, because open connections are counted up to now by it.
-        foreach (var worker in host.Workers)
-        {
-            var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            worker.Loop.Post(() =>
-            {
-                worker.CollectMetrics(sums);
-                done.SetResult();
-            });
-            await done.Task;
-        }
+        var rows = new MetricRows();
+        foreach (var loop in await host.AskLoopsAsync(w => w.CopyMetrics()))
+            rows.Add(loop);
+        return AdminReply.Streamed(Families(host).Concat(rows.Parts())
+            .Append($"# TYPE istio_build gauge\nistio_build{{component=\"proxy\",tag=\"tulle-{ProxyVersion.Text}\"}} 1\n"), "text/plain; version=0.0.4; charset=utf-8");
+    }
+
+    private static IEnumerable<string> Families(ProxyHost host)
+    {
         foreach (var group in host.Shared.Stats.All.GroupBy(MetricName).OrderBy(g => g.Key, StringComparer.Ordinal))
         {
-            text.Append("# TYPE ").Append(group.Key).Append(group.First().Kind == StatKind.Counter ? " counter\n" : " gauge\n");
+            yield return $"# TYPE {group.Key} {(group.First().Kind == StatKind.Counter ? "counter" : "gauge")}\n";
             foreach (var stat in group.OrderBy(s => s.Name, StringComparer.Ordinal))
-                text.Append(group.Key).Append('{').Append(Labels(stat)).Append("} ").Append(stat.Value.ToString(CultureInfo.InvariantCulture)).Append('\n');
+                yield return $"{group.Key}{{{Labels(stat)}}} {stat.Value.ToString(CultureInfo.InvariantCulture)}\n";
         }
-        var last = "";
-        foreach (var (line, value) in sums)
-        {
-            var name = line[..line.IndexOf('{')];
-            var family = name.EndsWith("_bucket", StringComparison.Ordinal) || name.EndsWith("_count", StringComparison.Ordinal) || name.EndsWith("_sum", StringComparison.Ordinal)
-                ? name[..name.LastIndexOf('_')] : name;
-            if (family != last)
-            {
-                text.Append("# TYPE ").Append(family).Append(family.EndsWith("_total", StringComparison.Ordinal) ? " counter\n" : " histogram\n");
-                last = family;
-            }
-            text.Append(line).Append(' ').Append(value.ToString("R", CultureInfo.InvariantCulture)).Append('\n');
-        }
-        text.Append("# TYPE istio_build gauge\nistio_build{component=\"proxy\",tag=\"tulle-").Append(ProxyVersion.Text).Append("\"} 1\n");
-        return new AdminReply(200, text.ToString(), "text/plain; version=0.0.4; charset=utf-8");
     }
 
     private static string MetricName(Stat stat)

@@ -13,6 +13,9 @@ public static class WorkloadStruct
     /// <summary>Bytes that are looked at. Source: ours; Istio's own are below 1,000.</summary>
     public const int BytesMax = 16 * 1024;
 
+    /// <summary>Letters of all names and texts together. A name is written with those of the structs around it, so 16 KiB could become megabytes. Source: ours.</summary>
+    private const int LettersMax = 4 * BytesMax;
+
     /// <summary>Structs inside structs. Source: ours; Istio writes one level.</summary>
     private const int DepthMax = 4;
 
@@ -56,10 +59,11 @@ public static class WorkloadStruct
     public static Dictionary<string, string>? Read(ReadOnlySpan<byte> data)
     {
         var facts = new Dictionary<string, string>(StringComparer.Ordinal);
-        return data.Length <= BytesMax && ReadStruct(data, "", facts, 0) ? facts : null;
+        var letters = LettersMax;
+        return data.Length <= BytesMax && ReadStruct(data, "", facts, 0, ref letters) ? facts : null;
     }
 
-    private static bool ReadStruct(ReadOnlySpan<byte> data, string prefix, Dictionary<string, string> facts, int depth)
+    private static bool ReadStruct(ReadOnlySpan<byte> data, string prefix, Dictionary<string, string> facts, int depth, ref int letters)
     {
         if (depth > DepthMax)
             return false;
@@ -79,6 +83,9 @@ public static class WorkloadStruct
                 else if (tag == EntryValue)
                     value = content;
             }
+            letters -= prefix.Length + name.Length + value.Length;
+            if (letters < 0)
+                return false;
             var key = prefix + Encoding.UTF8.GetString(name);
             while (value.Length > 0)
             {
@@ -86,7 +93,7 @@ public static class WorkloadStruct
                     return false;
                 if (tag == StringValue)
                     facts[key] = Encoding.UTF8.GetString(content);
-                else if (tag == StructValue && !ReadStruct(content, key + "/", facts, depth + 1))
+                else if (tag == StructValue && !ReadStruct(content, key + "/", facts, depth + 1, ref letters))
                     return false;
             }
         }
