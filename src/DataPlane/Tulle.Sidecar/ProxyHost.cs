@@ -275,7 +275,7 @@ internal sealed class ProxyHost : IDisposable
             Log.Write("error", "config", $"the xDS cluster {clusterName} is not a static cluster of the bootstrap");
             return null;
         }
-        stream = new GrpcSource(key, new GrpcTarget(cluster), key == "ads" ? "ads" : "sds", isDelta, WireNode(), Post, update => OnUpdate(key, update));
+        stream = new GrpcSource(key, new GrpcTarget(cluster), key == "ads" ? "ads" : "sds", isDelta, WireNode(), Post, (update, isRepeated) => OnUpdate(key, update, isRepeated));
         _streams[key] = stream;
         stream.Start();
         return stream;
@@ -300,10 +300,11 @@ internal sealed class ProxyHost : IDisposable
         return node.With("user_agent_build_version", Node.Map(("version", Node.Map(("major_number", 1), ("minor_number", 40))), ("metadata", Node.Map(("build.type", "tulle")))));
     }
 
-    private Dictionary<string, string> OnUpdate(string source, XdsUpdate update)
+    private Dictionary<string, string> OnUpdate(string source, XdsUpdate update, bool isRepeated = false)
     {
         var refused = Store.Apply(source, update);
-        foreach (var (name, why) in refused)
+        // Told once; afterwards the counters say how often.
+        foreach (var (name, why) in isRepeated ? [] : refused)
             Log.Write("warning", "config", $"{XdsTypes.Short(update.Type)} {name} refused: {why}");
         if (update.Type == XdsTypes.Route || update.Type == XdsTypes.Endpoint)
         {

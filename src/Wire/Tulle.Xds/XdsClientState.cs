@@ -14,6 +14,9 @@ public sealed record XdsUpdate(string Type, string Nonce, string Version, IReadO
 {
     /// <summary>A name came twice, or an entry could not be decoded: the update is rejected as a whole.</summary>
     public string? Malformed { get; init; }
+
+    /// <summary>Nobody subscribed to that type: it is not answered, and nothing of it is kept.</summary>
+    public bool IsUnasked { get; init; }
 }
 
 /// <summary>
@@ -71,8 +74,10 @@ public sealed class XdsClientState(bool isDelta, Node node)
         var state = Get(type);
         if (state.IsSubscribed && state.IsWildcard)
             return null;
+        // A stream that named resources of the type before must say that it wants all (xds_protocol.rst, wildcard).
+        string[] all = state.IsSubscribed ? ["*"] : [];
         state.IsSubscribed = state.IsWildcard = true;
-        return IsDelta ? Delta(type, state, [], [], withVersions: true, null) : Sotw(type, state, null);
+        return IsDelta ? Delta(type, state, all, [], withVersions: true, null) : Sotw(type, state, null);
     }
 
     /// <summary>Says which names are wanted now; null when nothing changed.</summary>
@@ -93,17 +98,28 @@ public sealed class XdsClientState(bool isDelta, Node node)
         return IsDelta ? Delta(type, state, added, removed, withVersions: isFirst, null) : Sotw(type, state, null);
     }
 
-    public IReadOnlyCollection<string> NamesOf(string type) => Get(type).Names;
+    public IReadOnlyCollection<string> NamesOf(string type) => _types.TryGetValue(type, out var state) ? state.Names : [];
 
-    /// <summary>Reads a response message.</summary>
-    /// <exception cref="ProtoException">The bytes are no response.</exception>
+    /// <summary>The nonce of the last response of a type.</summary>
+    public string NonceOf(string type) => _types.TryGetValue(type, out var state) ? state.Nonce : "";
+
+    /// <summary>Reads a response message. One that cannot be decoded is malformed, so that it is refused under its nonce, if that can be found.</summary>
+    /// <exception cref="ProtoException">The bytes are no response, and not even type and nonce can be found.</exception>
     public XdsUpdate OnResponse(ReadOnlySpan<byte> message)
     {
-        var response = ProtoReader.Read(IsDelta ? XdsTypes.DeltaDiscoveryResponse : XdsTypes.DiscoveryResponse, message);
-        var type = response["type_url"]?.AsText ?? "";
-        var nonce = response["nonce"]?.AsText ?? "";
-        var state = Get(type);
+        var (type, nonce) = ReadEnvelope(message);
+        if (!_types.TryGetValue(type, out var state) || !state.IsSubscribed)
+            return new XdsUpdate(type, nonce, "", [], [], false) { IsUnasked = true };
         state.Nonce = nonce;
+        Node response;
+        try
+        {
+            response = ProtoReader.Read(IsDelta ? XdsTypes.DeltaDiscoveryResponse : XdsTypes.DiscoveryResponse, message);
+        }
+        catch (ProtoException error)
+        {
+            return new XdsUpdate(type, nonce, "", [], [], false) { Malformed = $"the response cannot be decoded: {error.Message}" };
+        }
         var resources = new List<(string, string, Node)>();
         var seen = new HashSet<string>(StringComparer.Ordinal);
         string? malformed = null;
@@ -124,6 +140,24 @@ public sealed class XdsClientState(bool isDelta, Node node)
         var removed = response["removed_resources"]?.Items.Select(i => i.AsText).ToList() ?? [];
         var full = !IsDelta && XdsTypes.IsWildcardType(type);
         return new XdsUpdate(type, nonce, response[IsDelta ? "system_version_info" : "version_info"]?.AsText ?? "", resources, removed, full) { Malformed = malformed };
+    }
+
+    /// <summary>type_url and nonce: fields 4 and 5 of both kinds of response.</summary>
+    private static (string Type, string Nonce) ReadEnvelope(ReadOnlySpan<byte> message)
+    {
+        var type = "";
+        var nonce = "";
+        while (!message.IsEmpty)
+        {
+            var (number, wire) = ProtoWire.ReadTag(ref message);
+            if (number == 4)
+                type = ProtoWire.ReadText(ref message, wire);
+            else if (number == 5)
+                nonce = ProtoWire.ReadText(ref message, wire);
+            else
+                ProtoWire.Skip(ref message, wire);
+        }
+        return (type, nonce);
     }
 
     /// <summary>The answer that every response must get. An error makes it a NACK; names that were accepted all the same are remembered as held.</summary>

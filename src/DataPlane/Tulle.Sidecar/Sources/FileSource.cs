@@ -4,16 +4,18 @@ using Tulle.Xds;
 namespace Tulle.Sidecar;
 
 /// <summary>
-/// xDS from a file: a DiscoveryResponse in JSON or YAML, read at the start and again when the file is replaced (inotify through FileSystemWatcher).
+/// xDS from a file: a DiscoveryResponse in JSON or YAML, read at the start and again when something happens in its folder (inotify through
+/// FileSystemWatcher). The folder, not the name: a ConfigMap's files are links over a link called ..data, and only that one is replaced.
 /// </summary>
 internal sealed class FileSource : IDisposable
 {
     private readonly string _path;
     private readonly Action<XdsUpdate> _onUpdate;
     private readonly Action<string> _onError;
-    private readonly FileSystemWatcher _watcher;
+    private FileSystemWatcher? _watcher;
     private readonly Action<Action> _post;
     private string _lastText = "";
+    private int _isPosted;
 
     /// <param name="path">The file.</param>
     /// <param name="post">Runs an action on the control thread.</param>
@@ -25,16 +27,48 @@ internal sealed class FileSource : IDisposable
         _post = post;
         _onUpdate = onUpdate;
         _onError = onError;
-        _watcher = new FileSystemWatcher(Path.GetDirectoryName(_path)!, Path.GetFileName(_path)) { NotifyFilter = NotifyFilters.FileName | NotifyFilters.LastWrite | NotifyFilters.Size };
-        _watcher.Changed += (_, _) => _post(Read);
-        _watcher.Created += (_, _) => _post(Read);
-        _watcher.Renamed += (_, _) => _post(Read);
-        _watcher.EnableRaisingEvents = true;
+        Watch();
+    }
+
+    private void Watch()
+    {
+        try
+        {
+            _watcher = new FileSystemWatcher(Path.GetDirectoryName(_path)!)
+            {
+                NotifyFilter = NotifyFilters.FileName | NotifyFilters.DirectoryName | NotifyFilters.LastWrite | NotifyFilters.Size,
+            };
+            _watcher.Changed += (_, _) => PostRead();
+            _watcher.Created += (_, _) => PostRead();
+            _watcher.Renamed += (_, _) => PostRead();
+            // Too many events for the kernel's queue, or the folder was replaced: what was missed is in the file.
+            _watcher.Error += (_, _) => _post(WatchAgain);
+            _watcher.EnableRaisingEvents = true;
+        }
+        catch (Exception error) when (error is ArgumentException or IOException or UnauthorizedAccessException)
+        {
+            _onError($"{_path} cannot be watched: {error.Message}; changes will not be seen");
+        }
+    }
+
+    private void WatchAgain()
+    {
+        _watcher?.Dispose();
+        Watch();
+        Read();
+    }
+
+    /// <summary>However many events come, one look is enough.</summary>
+    private void PostRead()
+    {
+        if (Interlocked.Exchange(ref _isPosted, 1) == 0)
+            _post(Read);
     }
 
     /// <summary>Reads now; control thread.</summary>
     public void Read()
     {
+        Volatile.Write(ref _isPosted, 0);
         string text;
         try
         {
@@ -80,5 +114,5 @@ internal sealed class FileSource : IDisposable
         return new XdsUpdate(type, "", response["version_info"]?.AsText ?? "", resources, [], XdsTypes.IsWildcardType(type)) { Malformed = malformed };
     }
 
-    public void Dispose() => _watcher.Dispose();
+    public void Dispose() => _watcher?.Dispose();
 }

@@ -4,7 +4,10 @@ using Tulle.Xds;
 
 namespace Tulle.Sidecar;
 
-/// <summary>An xDS stream: ADS for everything, or SDS alone. Reconnects for ever with back-off; what is in force stays in force meanwhile.</summary>
+/// <summary>
+/// An xDS stream: ADS for everything, or SDS alone. Reconnects for ever with back-off; what is in force stays in force meanwhile. Whatever the server
+/// does, every end is told and followed by another try, and every response is answered.
+/// </summary>
 internal sealed class GrpcSource : IDisposable
 {
     /// <summary>Back-off between streams. Source: Envoy's subscription back-off, 500 ms base and 30 s at the most, jittered.</summary>
@@ -14,12 +17,21 @@ internal sealed class GrpcSource : IDisposable
     private readonly string _method;
     private readonly XdsClientState _state;
     private readonly Action<Action> _post;
-    private readonly Func<XdsUpdate, Dictionary<string, string>> _apply;
+    private readonly Func<XdsUpdate, bool, Dictionary<string, string>> _apply;
     private readonly CancellationTokenSource _stop = new();
-    private readonly SeededRandom _random = new((ulong)Environment.ProcessId);
+    private readonly SeededRandom _random = new(ProxyHost.RandomSeed());
+    private readonly RefusalPace _pace = new(); // Control thread only.
     private GrpcStream? _stream; // Control thread only.
+    private bool _toldUnasked;
 
-    public GrpcSource(string key, GrpcTarget target, string service, bool isDelta, Node node, Action<Action> post, Func<XdsUpdate, Dictionary<string, string>> apply)
+    /// <param name="key">The source's name in the store.</param>
+    /// <param name="target">Where the server is.</param>
+    /// <param name="service">"ads" or "sds".</param>
+    /// <param name="isDelta">Incremental protocol.</param>
+    /// <param name="node">Who this proxy is.</param>
+    /// <param name="post">Runs an action on the control thread.</param>
+    /// <param name="apply">Takes an update and returns what was refused; true: it was refused before, say nothing.</param>
+    public GrpcSource(string key, GrpcTarget target, string service, bool isDelta, Node node, Action<Action> post, Func<XdsUpdate, bool, Dictionary<string, string>> apply)
     {
         Key = key;
         _target = target;
@@ -46,7 +58,7 @@ internal sealed class GrpcSource : IDisposable
         var failures = 0;
         while (!_stop.IsCancellationRequested)
         {
-            using var stream = new GrpcStream(_target, _method);
+            using var stream = new GrpcStream(_target, _method, _stop.Token);
             var got = false;
             string ended;
             try
@@ -55,15 +67,14 @@ internal sealed class GrpcSource : IDisposable
                 {
                     got = true;
                     _post(() => Receive(stream, message));
-                }, _stop.Token);
+                });
             }
-            catch (Exception error) when (error is HttpRequestException or IOException or ProtoException or System.Net.Sockets.SocketException or System.Security.Authentication.AuthenticationException)
+            catch (Exception error) when (error is not OutOfMemoryException)
             {
-                ended = error.InnerException?.Message ?? error.Message;
-            }
-            catch (OperationCanceledException)
-            {
-                return;
+                if (_stop.IsCancellationRequested)
+                    return;
+                // Whatever it was: configuration must not stop coming because of an exception nobody foresaw.
+                ended = stream.EndReason ?? Innermost(error);
             }
             _post(() => Ended(stream, ended, !got));
             failures = got ? 1 : failures + 1;
@@ -79,18 +90,28 @@ internal sealed class GrpcSource : IDisposable
         }
     }
 
+    private static string Innermost(Exception error) => error.InnerException is { } inner ? Innermost(inner) : error.Message;
+
     private void Open(GrpcStream stream)
     {
         _stream = stream;
         foreach (var request in _state.OnStreamStart())
-            stream.Send(_state.Encode(request));
+            Send(stream, request);
+    }
+
+    /// <summary>A request that is not sent is an answer that the server waits for: then the stream ends and begins anew.</summary>
+    private void Send(GrpcStream? stream, Node? request)
+    {
+        if (stream is null || request is null)
+            return;
+        if (!stream.Send(_state.Encode(request)))
+            stream.End($"the server takes no requests: {GrpcStream.QueueMax} are waiting");
     }
 
     private void Ended(GrpcStream stream, string why, bool neverSpoke)
     {
-        if (!ReferenceEquals(_stream, stream))
-            return;
-        _stream = null;
+        if (ReferenceEquals(_stream, stream))
+            _stream = null;
         if (IsConnected || LastError != why)
             Log.Write(neverSpoke ? "warning" : "info", "config", $"{Key}: stream to {_target.Name} ({_target.Describe}) ended: {why}; trying again, what was received stays in force");
         IsConnected = false;
@@ -109,27 +130,50 @@ internal sealed class GrpcSource : IDisposable
         }
         catch (ProtoException error)
         {
-            Log.Write("warning", "config", $"{Key}: a response cannot be decoded: {error.Message}");
+            Log.Write("warning", "config", $"{Key}: a response cannot be decoded, and not even be refused: {error.Message}");
+            stream.End("a response could not be decoded");
             return;
         }
-        var refused = _apply(update);
-        var error2 = refused.Count == 0 ? null : string.Join("\n", refused.Select(r => r.Value));
-        if (error2 is not null)
-            Log.Write("warning", "config", $"{XdsTypes.Short(update.Type)} update refused in part: {error2}");
-        stream.Send(_state.Encode(_state.Acknowledge(update, error2, refused.Keys)));
+        if (update.IsUnasked)
+        {
+            if (!_toldUnasked)
+                Log.Write("warning", "config", $"{Key}: the server sends {update.Type}, for which nobody asked; it is ignored, here and from now on");
+            _toldUnasked = true;
+            return;
+        }
+        var isRepeated = _pace.IsRepeated(update);
+        Dictionary<string, string> refused;
+        try
+        {
+            refused = _apply(update, isRepeated);
+        }
+        catch (Exception error) when (error is not OutOfMemoryException)
+        {
+            Invariant.Report("taking an update failed", error);
+            refused = new Dictionary<string, string>(StringComparer.Ordinal) { [""] = $"internal error: {error.Message}" };
+        }
+        var pauseMs = _pace.Note(update, refused.Count > 0);
+        if (pauseMs == 0)
+        {
+            Answer(stream, update, refused);
+            return;
+        }
+        _ = Task.Delay(pauseMs).ContinueWith(_ => _post(() =>
+        {
+            if (ReferenceEquals(_stream, stream) && _state.NonceOf(update.Type) == update.Nonce)
+                Answer(stream, update, refused);
+        }), TaskScheduler.Default);
     }
 
-    public void SubscribeAll(string type)
+    private void Answer(GrpcStream stream, XdsUpdate update, Dictionary<string, string> refused)
     {
-        if (_state.SubscribeAll(type) is { } request)
-            _stream?.Send(_state.Encode(request));
+        var error = refused.Count == 0 ? null : string.Join("\n", refused.Select(r => r.Value));
+        Send(stream, _state.Acknowledge(update, error, refused.Keys));
     }
 
-    public void SetNames(string type, IEnumerable<string> names)
-    {
-        if (_state.SetNames(type, names) is { } request)
-            _stream?.Send(_state.Encode(request));
-    }
+    public void SubscribeAll(string type) => Send(_stream, _state.SubscribeAll(type));
+
+    public void SetNames(string type, IEnumerable<string> names) => Send(_stream, _state.SetNames(type, names));
 
     public void Dispose()
     {
