@@ -70,4 +70,28 @@ public class StreamTests
         Assert.True(other.Wants(XdsTypes.Cluster));
         Assert.Equal("sidecar~1.2.3.4~a.b~b.svc.cluster.local", other.Node!["id"]!.AsText);
     }
+
+    [Fact]
+    public void N12_what_cannot_be_decoded_is_refused_under_its_nonce()
+    {
+        var client = new XdsClientState(false, Self);
+        var server = new XdsServerState(false);
+        server.OnRequest(client.Encode(client.SubscribeAll(XdsTypes.Cluster)!));
+        var good = server.Push(XdsTypes.Cluster, Set(Cluster("a", "1")), "v1")!;
+        // Field 2 (resources) once more, with an Any that is cut off.
+        var update = client.OnResponse([.. good, (2 << 3) | 2, 2, 10, 9]);
+        Assert.NotNull(update.Malformed);
+        var refusal = server.OnRequest(client.Encode(client.Acknowledge(update, update.Malformed)));
+        Assert.Contains("cannot be decoded", refusal!.Message, StringComparison.Ordinal);
+        Assert.Throws<ProtoException>(() => client.OnResponse([10, 200]));
+    }
+
+    [Fact]
+    public void N12_a_type_nobody_asked_for_leaves_nothing_behind()
+    {
+        var client = new XdsClientState(false, Self);
+        client.SubscribeAll(XdsTypes.Cluster);
+        Assert.True(client.OnResponse([(4 << 3) | 2, 3, (byte)'a', (byte)'b', (byte)'c']).IsUnasked);
+        Assert.Single(client.OnStreamStart());
+    }
 }
