@@ -271,4 +271,20 @@ public class HostileUpstreamTests
         Assert.DoesNotContain("content-length", client.Got, StringComparison.Ordinal);
         upstream.Until(() => upstream.Connections[0].Socket.IsClosed, "a connection that may have more to come is kept", client);
     });
+
+    [Fact]
+    public Task H11_an_answer_that_came_while_the_process_stood_still_is_an_answer() => Task.Run(() =>
+    {
+        for (ulong seed = 1; seed <= 30; seed++)
+        {
+            using var proxy = new SimulatedProxy(seed, 16 * 1024, isCalm: true, SimulatedProxy.Http("timeout: 1s"));
+            var (upstream, client) = Ask(proxy);
+            // Both sides have news, and the deadline is past, when the loop looks again.
+            client.Socket.Write("\r\n"u8);
+            upstream.Connections[0].Send(Ok);
+            proxy.Kernel.Advance(3000);
+            upstream.Until(() => client.Statuses.Count == 1, "no answer", client);
+            Assert.Equal([200], client.Statuses);
+        }
+    });
 }

@@ -161,7 +161,7 @@ internal sealed partial class HttpConnection
         var status = _up!.Step();
         if (status == ConnectStatus.Pending)
         {
-            if (Now < _connectDeadline)
+            if (Now < _connectDeadline || _due != Due.Acts)
                 return false;
             _cluster!.Stats.ConnectTimeout.Add(LoopIndex);
             FailAttempt(FailureReason.ConnectTimeout, "");

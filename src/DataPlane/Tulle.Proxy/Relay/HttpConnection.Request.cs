@@ -60,6 +60,7 @@ internal sealed partial class HttpConnection
         _attempts = 0;
         _tried?.Clear();
         _interimAnswers = 0;
+        _due = Due.Not;
         _routeDeadline = _requestDeadline = _maxDeadline = long.MaxValue;
         _tryDeadline = long.MaxValue;
         _canReplay = _clockRuns = _requestSent = false;

@@ -25,6 +25,16 @@ internal sealed partial class HttpConnection
 
     private int _interimAnswers, _responseTrailers;
 
+    /// <summary>A deadline that is past acts at the second step that sees it: by then every event that came before it has been looked at.</summary>
+    private enum Due : byte
+    {
+        Not,
+        Noted,
+        Acts,
+    }
+
+    private Due _due;
+
     /// <summary>Bytes of a response head. Source: Envoy's codec limit for responses is 60 KiB too.</summary>
     private const int ResponseHeadBytesMax = 60 * 1024;
 
@@ -117,7 +127,21 @@ internal sealed partial class HttpConnection
     private void CheckDeadlines()
     {
         var now = Now;
-        if (now < EarliestDeadline())
+        if (now < Math.Min(EarliestDeadline(), _connectDeadline))
+        {
+            _due = Due.Not;
+            return;
+        }
+        if (_due == Due.Not)
+        {
+            // After a standstill of the process the answer may be here, in an event of this very turn that comes later: it is looked at first.
+            _due = Due.Noted;
+            ContinueLater();
+            return;
+        }
+        _due = Due.Acts;
+        PumpResponse();
+        if (_ended || now < EarliestDeadline())
             return;
         if (now >= _requestDeadline && !_requestComplete)
         {
