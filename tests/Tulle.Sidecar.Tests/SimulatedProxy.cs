@@ -72,14 +72,40 @@ internal sealed class SimulatedProxy : IDisposable
         Kernel = new SimulatedKernel(seed, windowBytes, isCalm);
         Loop = new EventLoop(Kernel, beside is null ? 0 : 1, seed);
         _worker = new ProxyWorker(Loop, _shared);
-        var diagnostics = new Diagnostics();
-        var store = new ConfigStore(Bootstrap.Read(Bootstrap.Parse(configuration ?? Configuration, "test.yaml"), diagnostics, "", ""), _shared.Stats);
-        store.LoadStatic(diagnostics);
-        Assert.False(diagnostics.HasErrors, string.Join('\n', diagnostics.All));
         for (var i = 0; i < listeners; i++)
             _listeners.Add(Kernel.Listen());
-        _worker.Publish(store.Rebuild(), _listeners.Select((fd, i) => (Name: $"l{i}", Fd: fd)).ToDictionary(l => l.Name, l => l.Fd));
+        _worker.Publish(Read(configuration ?? Configuration), _listeners.Select((fd, i) => (Name: $"l{i}", Fd: fd)).ToDictionary(l => l.Name, l => l.Fd));
         Turn();
+    }
+
+    private Snapshot.ProxySnapshot Read(string configuration)
+    {
+        var diagnostics = new Diagnostics();
+        var store = new ConfigStore(Bootstrap.Read(Bootstrap.Parse(configuration, "test.yaml"), diagnostics, "", ""), _shared.Stats);
+        store.LoadStatic(diagnostics);
+        Assert.False(diagnostics.HasErrors, string.Join('\n', diagnostics.All));
+        return store.Rebuild();
+    }
+
+    /// <summary>Another configuration takes the place of the present one; listeners keep their sockets.</summary>
+    public void Update(string configuration)
+    {
+        _worker.Publish(Read(configuration), new Dictionary<string, int>());
+        Turn();
+    }
+
+    public ProxyWorker Worker => _worker;
+
+    public ProxyShared Shared => _shared;
+
+    /// <summary>Time passes, a turn every 10 ms.</summary>
+    public void Pass(long ms)
+    {
+        for (long passed = 0; passed < ms; passed += 10)
+        {
+            Turn();
+            Kernel.Advance(9);
+        }
     }
 
     public SimulatedKernel Kernel { get; }

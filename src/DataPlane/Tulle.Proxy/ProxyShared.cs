@@ -1,11 +1,10 @@
-using System.Collections.Concurrent;
-
 namespace Tulle.Proxy;
 
 /// <summary>What the loops of one process share. Everything in it is safe to use from any loop.</summary>
 public sealed class ProxyShared : IDisposable
 {
-    private readonly ConcurrentDictionary<string, SharedCluster> _clusters = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, SharedCluster> _clusters = new(StringComparer.Ordinal); // Under its own lock; touched at configuration time only.
+    private readonly List<ProxyWorker> _workers = []; // Filled before the loops run.
 
     public ProxyShared(int loops)
     {
@@ -31,8 +30,6 @@ public sealed class ProxyShared : IDisposable
 
     private HeadRuleStats? _headRules;
 
-    public EndpointHealthTable Health { get; } = new();
-
     public TlsContexts Tls { get; }
 
     /// <summary>SO_MARK of upstream sockets, so that interception rules can let them pass; 0 sets none.</summary>
@@ -50,7 +47,51 @@ public sealed class ProxyShared : IDisposable
     /// <summary>SO_ORIGINAL_DST; a test or a platform without netfilter leaves it as it is.</summary>
     public bool TryOriginalDestination(int fd, Base.AddressKind kind, out Base.Address destination) => Loop.Redirection.TryOriginalDestination(fd, kind, out destination);
 
-    public SharedCluster Cluster(string name, string statName) => _clusters.GetOrAdd(name, static (_, made) => new SharedCluster(made.Stats, made.statName), (Stats, statName));
+    internal void Join(ProxyWorker worker)
+    {
+        lock (_workers)
+            _workers.Add(worker);
+    }
+
+    /// <summary>Health of an endpoint changed: every loop looks at that cluster soon, also without traffic.</summary>
+    internal void TellHealthChanged(string cluster)
+    {
+        foreach (var worker in _workers)
+            worker.Loop.Post(() => worker.FindCluster(cluster)?.RefreshForReport());
+    }
+
+    /// <summary>The first worker: it checks health.</summary>
+    internal ProxyWorker FirstWorker => _workers[0];
+
+    /// <summary>A loop begins to use a cluster.</summary>
+    internal SharedCluster AcquireCluster(string name, string statName)
+    {
+        lock (_clusters)
+        {
+            if (!_clusters.TryGetValue(name, out var cluster) || cluster.StatName != statName)
+                _clusters[name] = cluster = new SharedCluster(this, name, statName);
+            cluster.Users++;
+            return cluster;
+        }
+    }
+
+    /// <summary>A loop lets go of a cluster: with the last one its statistics go.</summary>
+    internal void ReleaseCluster(SharedCluster cluster)
+    {
+        lock (_clusters)
+        {
+            if (--cluster.Users > 0)
+                return;
+            if (_clusters.TryGetValue(cluster.Name, out var current) && ReferenceEquals(current, cluster))
+                _clusters.Remove(cluster.Name);
+            foreach (var other in _clusters.Values)
+            {
+                if (other.StatName == cluster.StatName)
+                    return;
+            }
+            Stats.RemoveCluster(cluster.StatName);
+        }
+    }
 
     public void Dispose() => Logs.Dispose();
 }

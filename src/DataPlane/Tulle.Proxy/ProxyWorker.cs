@@ -13,7 +13,7 @@ public sealed class ProxyWorker
     private readonly ActionTimer _logTimer;
     private readonly Dictionary<string, HttpStats> _httpStats = new(StringComparer.Ordinal);
     private readonly Dictionary<string, TcpStats> _tcpStats = new(StringComparer.Ordinal);
-    private readonly Dictionary<(string Cluster, Address Address), HealthChecker> _checkers = [];
+    private readonly HealthCheckers _checkers;
     private readonly byte[] _date = new byte[29];
     private long _dateSecond = -1;
 
@@ -29,6 +29,8 @@ public sealed class ProxyWorker
         var refusedPipes = shared.Stats.Counter(StatScope.Server, "", "server.splice_pipe_failures");
         loop.Pipes.OnFailure = () => refusedPipes.Add(loop.Index);
         loop.OnFault = () => faults.Add(loop.Index);
+        _checkers = new HealthCheckers(this);
+        shared.Join(this);
     }
 
     public EventLoop Loop { get; }
@@ -99,19 +101,19 @@ public sealed class ProxyWorker
         {
             if (snapshot.Clusters.ContainsKey(name))
                 continue;
-            gone.Close();
             _clusters.Remove(name);
+            _checkers.Remove(name);
+            gone.Close();
+            Shared.ReleaseCluster(gone.Shared);
         }
         foreach (var (name, config) in snapshot.Clusters)
         {
-            if (_clusters.TryGetValue(name, out var state) && state.Config.ContentHash != config.ContentHash)
+            var endpoints = snapshot.Endpoints.GetValueOrDefault(name) ?? LoadAssignmentConfig.Empty;
+            _clusters.TryGetValue(name, out var state);
+            var old = state is not null && state.Config.ContentHash != config.ContentHash ? state : null;
+            if (state is null || old is not null)
             {
-                state.Close();
-                state = null;
-            }
-            if (state is null)
-            {
-                state = new ClusterState(this, config, Shared.Cluster(name, config.StatName ?? name));
+                state = new ClusterState(this, config, Shared.AcquireCluster(name, config.StatName ?? name));
                 state.Breaker.Configure(config.Thresholds);
                 _clusters[name] = state;
             }
@@ -119,37 +121,16 @@ public sealed class ProxyWorker
             {
                 state.Reconfigure(config);
             }
-            state.SetEndpoints(snapshot.Endpoints.GetValueOrDefault(name) ?? LoadAssignmentConfig.Empty);
-            state.RefreshForReport();
-        }
-        if (Loop.Index == 0)
-            ApplyHealthChecks();
-    }
-
-    /// <summary>Health checks run on the first loop only; their result is shared.</summary>
-    private void ApplyHealthChecks()
-    {
-        var wanted = new HashSet<(string, Address)>();
-        foreach (var (name, cluster) in _clusters)
-        {
-            if (cluster.Config.HealthChecks.Count == 0)
-                continue;
-            foreach (var host in cluster.Hosts)
+            state.SetEndpoints(endpoints);
+            // The new one uses the endpoints already: what is known of their health stays.
+            if (old is not null)
             {
-                wanted.Add((name, host.Address));
-                if (_checkers.ContainsKey((name, host.Address)))
-                    continue;
-                var checker = new HealthChecker(this, cluster.Config.HealthChecks[0], host.Address, host.Health);
-                _checkers[(name, host.Address)] = checker;
-                checker.Start();
+                old.Close();
+                Shared.ReleaseCluster(old.Shared);
             }
-        }
-        foreach (var (key, gone) in _checkers)
-        {
-            if (wanted.Contains(key))
-                continue;
-            gone.Stop();
-            _checkers.Remove(key);
+            if (Loop.Index == 0)
+                _checkers.Apply(state);
+            state.RefreshForReport();
         }
     }
 
@@ -198,6 +179,36 @@ public sealed class ProxyWorker
     }
 
     public ClusterState? FindCluster(string name) => _clusters.GetValueOrDefault(name);
+
+    /// <summary>The cluster that carries traffic for a name: of an aggregate the first member with a healthy host, else its first one.</summary>
+    public ClusterState? FindMember(string name)
+    {
+        var cluster = FindCluster(name);
+        // An aggregate may be made of aggregates; one that contains itself ends here.
+        for (var depth = 0; cluster is { Config.Discovery: DiscoveryKind.Aggregate } aggregate; depth++)
+        {
+            ClusterState? first = null, healthy = null;
+            foreach (var member in aggregate.Config.Members)
+            {
+                var candidate = FindCluster(member);
+                first ??= candidate;
+                if (candidate is { Config.Discovery: DiscoveryKind.Aggregate } or { HealthyCount: > 0 })
+                {
+                    healthy = candidate;
+                    break;
+                }
+            }
+            cluster = depth < 8 ? healthy ?? first : null;
+        }
+        return cluster;
+    }
+
+    /// <summary>A connection to here would come back to this process: it is what was accepted on, or a socket of ours.</summary>
+    internal bool IsOwnListener(in Address destination, in Address accepted) =>
+        destination == accepted || (_byAddress.TryGetValue(destination, out var listener) && listener.Current!.Config.BindToPort);
+
+    /// <summary>An answer to a request said that health checks of its host would fail. First loop.</summary>
+    internal void FailHost(string cluster, in Address address) => _checkers.FailNow(cluster, address);
 
     public HttpStats HttpStatsOf(string prefix)
     {

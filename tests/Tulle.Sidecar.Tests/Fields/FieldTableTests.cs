@@ -70,7 +70,7 @@ public class FieldTableTests
     public void Done_says_what_became_of_each_field()
     {
         var diagnostics = new Diagnostics();
-        var document = Node.Map(("name", "c"), ("dnsJitter", "1s"), ("respect_dns_ttl", true), ("preconnect_policy", Node.Map()), ("lb_policy", "RANDOM"), ("nonsense", 1));
+        var document = Node.Map(("name", "c"), ("cleanupInterval", "1s"), ("respect_dns_ttl", true), ("preconnect_policy", Node.Map()), ("lb_policy", "RANDOM"), ("nonsense", 1));
         var reader = new FieldReader(document, diagnostics, "cluster c", "", ClusterFields.Cluster);
         _ = reader.Text("name");
         reader.Done();

@@ -6,7 +6,7 @@ namespace Tulle.Proxy;
 /// <summary>One endpoint as one loop uses it: its pool, its load, its counters. Owned by the loop.</summary>
 public sealed class HostState(ClusterState cluster, EndpointConfig config, EndpointHealthState health)
 {
-    private readonly UpstreamConnection?[] _idle = new UpstreamConnection?[IdleMax];
+    private UpstreamConnection?[] _idle = [];
     private int _idleCount;
 
     /// <summary>Idle connections kept to one endpoint by one loop. The circuit breaker bounds all of them; this bounds what may lie unused.</summary>
@@ -28,9 +28,6 @@ public sealed class HostState(ClusterState cluster, EndpointConfig config, Endpo
 
     public long RequestTotal, RequestSuccess, RequestError, RequestTimeouts, ConnectionTotal, ConnectFails;
 
-    /// <summary>Credit of weighted round robin.</summary>
-    public long Credit;
-
     public bool IsRemoved;
 
     /// <summary>Permits for pooled connections that this host holds on this loop: open, connecting, or granted to a request that will connect.</summary>
@@ -41,7 +38,19 @@ public sealed class HostState(ClusterState cluster, EndpointConfig config, Endpo
 
     internal int WaitIndex;
 
-    public bool IsHealthy => Config.Health is EndpointHealth.Unknown or EndpointHealth.Healthy or EndpointHealth.Degraded && !Health.FailsActiveCheck && !Health.IsEjected;
+    /// <summary>Grows when every connection that stands now shall end after its exchange: the host failed.</summary>
+    public int PoolGeneration;
+
+    /// <summary>What it was when the lists were last rebuilt.</summary>
+    public bool WasUsable = true;
+
+    /// <summary>May get traffic: configured so, not failing its check, not ejected.</summary>
+    public bool IsUsable => Config.Health is EndpointHealth.Unknown or EndpointHealth.Healthy or EndpointHealth.Degraded && !Health.FailsActiveCheck && !Health.IsEjected;
+
+    public bool IsHealthy => IsUsable && Config.Health != EndpointHealth.Degraded && !Health.IsDegraded;
+
+    /// <summary>Usable, but only for what healthy hosts cannot carry.</summary>
+    public bool IsDegraded => IsUsable && (Config.Health == EndpointHealth.Degraded || Health.IsDegraded);
 
     public bool HasIdle => _idleCount > 0;
 
@@ -51,7 +60,7 @@ public sealed class HostState(ClusterState cluster, EndpointConfig config, Endpo
         for (var i = _idleCount - 1; i >= 0; i--)
         {
             var connection = _idle[i]!;
-            if (!ReferenceEquals(connection.AlpnChoice, alpn))
+            if (!IsSame(connection.AlpnChoice, alpn))
                 continue;
             _idle[i] = _idle[--_idleCount];
             _idle[_idleCount] = null;
@@ -60,10 +69,27 @@ public sealed class HostState(ClusterState cluster, EndpointConfig config, Endpo
         return null;
     }
 
+    /// <summary>By content: every manager, and every version of a listener, has a list of its own.</summary>
+    internal static bool IsSame(IReadOnlyList<string> a, IReadOnlyList<string> b)
+    {
+        if (ReferenceEquals(a, b))
+            return true;
+        if (a.Count != b.Count)
+            return false;
+        for (var i = 0; i < a.Count; i++)
+        {
+            if (!string.Equals(a[i], b[i], StringComparison.Ordinal))
+                return false;
+        }
+        return true;
+    }
+
     public bool PutIdle(UpstreamConnection connection)
     {
-        if (_idleCount == _idle.Length || IsRemoved)
+        if (_idleCount == IdleMax || IsRemoved || connection.PoolGeneration != PoolGeneration)
             return false;
+        if (_idleCount == _idle.Length)
+            Array.Resize(ref _idle, Math.Max(4, _idle.Length * 2));
         _idle[_idleCount++] = connection;
         return true;
     }
@@ -100,7 +126,7 @@ public sealed class HostState(ClusterState cluster, EndpointConfig config, Endpo
     {
         for (var i = 0; i < _idleCount; i++)
         {
-            if (except is not null && ReferenceEquals(_idle[i]!.AlpnChoice, except))
+            if (except is not null && IsSame(_idle[i]!.AlpnChoice, except))
                 continue;
             _idle[i]!.CloseIdle();
             return true;
@@ -125,5 +151,12 @@ public sealed class HostState(ClusterState cluster, EndpointConfig config, Endpo
     {
         while (_idleCount > 0)
             _idle[_idleCount - 1]!.CloseIdle();
+    }
+
+    /// <summary>The host failed: what is idle ends now, what is busy after its exchange.</summary>
+    public void Drain()
+    {
+        PoolGeneration++;
+        CloseIdle();
     }
 }

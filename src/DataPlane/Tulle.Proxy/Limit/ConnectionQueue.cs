@@ -78,7 +78,7 @@ internal sealed class ConnectionQueue(CircuitBreaker breaker)
     {
         for (var wait = connection.Host.FirstWait; wait is not null; wait = wait.Next)
         {
-            if (!ReferenceEquals(wait.Alpn, connection.AlpnChoice))
+            if (!HostState.IsSame(wait.Alpn, connection.AlpnChoice))
                 continue;
             Remove(wait);
             wait.Waiter.OnConnection(connection);

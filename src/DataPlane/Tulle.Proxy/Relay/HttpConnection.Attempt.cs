@@ -27,7 +27,7 @@ internal sealed partial class HttpConnection
     private ConnectionWait? _wait;
     private UpstreamConnection? _up;
     private HostState? _upHost;
-    private List<HostState>? _tried;
+    private HostChoice? _hosts;
     private int _attempts;
 
     // A byte of the request went to the kernel in this attempt; the clock of the answer runs.
@@ -46,8 +46,6 @@ internal sealed partial class HttpConnection
     private List<(byte[] Name, byte[] Value)>? _trailers;
 
     private void KeepTrailer(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value) => (_trailers ??= []).Add((name.ToArray(), value.ToArray()));
-
-    private IReadOnlyDictionary<string, string> Subset => _subset;
 
     private void NextAttempt()
     {
@@ -68,8 +66,8 @@ internal sealed partial class HttpConnection
         cluster.Stats.RequestTotal.Add(LoopIndex);
         cluster.Stats.RequestActive.Add(LoopIndex);
         _upHost = cluster.Config.Discovery == DiscoveryKind.OriginalDestination
-            ? cluster.PickOriginal(Facts.OriginalDestination.IsIp ? Facts.OriginalDestination : Facts.Local)
-            : cluster.Pick(Subset, retry is { AvoidPreviousHosts: true } ? _tried : null, retry?.HostSelectionAttemptsMax ?? 1);
+            ? cluster.PickOriginal(Facts.OriginalDestination, Facts.Local)
+            : cluster.Pick(_subset, retry, retry is { ChoosesHosts: true } ? _hosts ??= new HostChoice() : null);
         if (_upHost is null)
         {
             cluster.Stats.NoneHealthy.Add(LoopIndex);
@@ -77,8 +75,6 @@ internal sealed partial class HttpConnection
             Reply(503, "no healthy upstream"u8, FailureReason.NoHealthyUpstream);
             return;
         }
-        if (retry is { AvoidPreviousHosts: true })
-            (_tried ??= new List<HostState>(4)).Add(_upHost);
         _upHost.ActiveRequests++;
         _upHost.RequestTotal++;
         _record.UpstreamHost = _upHost.Address;
@@ -189,6 +185,7 @@ internal sealed partial class HttpConnection
             _routeDeadline = long.MaxValue;
         else
             StartTryClock();
+        OutlierDetector.Connected(Worker, up.Host, isAnswer: false);
         _record.UpstreamLocal = up.Local;
         _record.UpstreamPeer = up.Transport.Peer;
         if (_host is { AttemptCountInRequest: true })
@@ -386,7 +383,7 @@ internal sealed partial class HttpConnection
         if (host is not null && reason != FailureReason.Overflow)
         {
             host.RequestError++;
-            OutlierDetector.Note(Worker, host, 503, isLocalFailure: true);
+            OutlierDetector.Failed(Worker, host, 503);
             stats.RequestReset.Add(LoopIndex);
             CountUpstreamCode(503);
         }
@@ -420,6 +417,10 @@ internal sealed partial class HttpConnection
         }
         if (!_canReplay)
             return false;
+        // A retry holds its permit until it has ended: this is where the one before has.
+        if (_countedRetry)
+            _cluster.Breaker.EndRetry();
+        _countedRetry = false;
         if (!_cluster.Breaker.TryRetry())
         {
             stats.RequestRetryOverflow.Add(LoopIndex);

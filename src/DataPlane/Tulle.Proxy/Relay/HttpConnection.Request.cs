@@ -24,7 +24,7 @@ internal sealed partial class HttpConnection
     private ClusterState? _cluster;
     private WorkloadFacts? _sourceWorkload, _destinationWorkload;
     private PeerFields _peerTold;
-    private IReadOnlyDictionary<string, string> _subset = EmptySubset;
+    private SubsetMatch _subset = SubsetMatch.None;
     private WeightedClusterConfig? _weighted;
 
     private long _bodyLeft;
@@ -40,8 +40,6 @@ internal sealed partial class HttpConnection
     private int _replayLength;
     private bool _canReplay;
 
-    private static readonly Dictionary<string, string> EmptySubset = [];
-
     private void ResetExchange()
     {
         _route = null;
@@ -49,7 +47,7 @@ internal sealed partial class HttpConnection
         _host = null;
         _cluster = null;
         _weighted = null;
-        _subset = EmptySubset;
+        _subset = SubsetMatch.None;
         _sourceWorkload = _destinationWorkload = null;
         _peerTold = PeerFields.None;
         _requestChunks = default;
@@ -58,7 +56,7 @@ internal sealed partial class HttpConnection
         _bodyMode = BodyMode.None;
         _phase = AttemptPhase.None;
         _attempts = 0;
-        _tried?.Clear();
+        _hosts?.Reset();
         _interimAnswers = 0;
         _due = Due.Not;
         _routeDeadline = _requestDeadline = _maxDeadline = long.MaxValue;
@@ -233,29 +231,14 @@ internal sealed partial class HttpConnection
             _weighted = RouteMatching.PickCluster(action.Clusters, action.TotalWeight, Worker.Loop.Random);
             name = _weighted?.Name;
         }
-        _cluster = name is null ? null : Worker.FindCluster(name);
-        if (_cluster is not null && _cluster.Config.Discovery == DiscoveryKind.Aggregate)
-            _cluster = PickMember(_cluster);
-        _subset = _weighted is { SubsetMatch.Count: > 0 } ? _weighted.SubsetMatch : action.SubsetMatch;
+        _cluster = name is null ? null : Worker.FindMember(name);
+        _subset = _weighted?.SubsetMatch ?? action.SubsetMatch;
         if (_cluster is not null)
             return true;
         _stats.NoCluster.Add(LoopIndex);
         _record.ClusterName = name ?? "";
         Reply(action.ClusterNotFoundStatus, default, FailureReason.ClusterNotFound);
         return false;
-    }
-
-    private ClusterState? PickMember(ClusterState aggregate)
-    {
-        ClusterState? first = null;
-        foreach (var name in aggregate.Config.Members)
-        {
-            var member = Worker.FindCluster(name);
-            first ??= member;
-            if (member is { HealthyCount: > 0 })
-                return member;
-        }
-        return first;
     }
 
     /// <summary>Moves body bytes from the client to the upstream while both are willing. True when something moved.</summary>

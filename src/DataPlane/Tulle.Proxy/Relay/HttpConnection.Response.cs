@@ -56,11 +56,6 @@ internal sealed partial class HttpConnection
             {
                 moved = true;
                 _phase = AttemptPhase.None;
-                if (_countedRetry)
-                {
-                    _countedRetry = false;
-                    _cluster!.Breaker.EndRetry();
-                }
                 NextAttempt();
             }
             if (_phase == AttemptPhase.Granted)
@@ -155,7 +150,7 @@ internal sealed partial class HttpConnection
             {
                 _upHost.RequestTimeouts++;
                 _upHost.RequestError++;
-                OutlierDetector.Note(Worker, _upHost, 504, isLocalFailure: true);
+                OutlierDetector.Failed(Worker, _upHost, 504);
             }
             if (_cluster is not null)
                 CountUpstreamCode(504);
@@ -172,7 +167,7 @@ internal sealed partial class HttpConnection
             if (RetryRules.OnReset(_action!.Retry, FailureReason.PerTryTimeout, requestSent: true, mayRepeat: false))
             {
                 if (_upHost is not null)
-                    OutlierDetector.Note(Worker, _upHost, 504, isLocalFailure: true);
+                    OutlierDetector.Failed(Worker, _upHost, 504);
                 EndAttempt(reuse: false);
                 if (TryRetry())
                     return;
@@ -341,7 +336,9 @@ internal sealed partial class HttpConnection
             host.RequestError++;
         else
             host.RequestSuccess++;
-        OutlierDetector.Note(Worker, host, head.Status, isLocalFailure: false);
+        OutlierDetector.Answered(Worker, host, head.Status);
+        if (host.Health.IsChecked && head.Find("x-envoy-immediate-health-check-fail"u8) >= 0)
+            HealthCheckers.Announced(Worker, host);
         if (!_responseStarted && RetryRules.OnResponse(_action!.Retry, head))
         {
             if (TryRetryAfterResponse())

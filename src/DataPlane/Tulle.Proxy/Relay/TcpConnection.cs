@@ -111,7 +111,7 @@ internal sealed class TcpConnection : Connection, IPeerListener
             total += candidate.Weight;
         var choice = RouteMatching.PickCluster(_config.Clusters, total, Worker.Loop.Random);
         _record.ClusterName = choice?.Name ?? "";
-        _cluster = choice is null ? null : Worker.FindCluster(choice.Name);
+        _cluster = choice is null ? null : Worker.FindMember(choice.Name);
         if (_cluster is null)
         {
             _stats.NoRoute.Add(Worker.Loop.Index);
@@ -120,8 +120,8 @@ internal sealed class TcpConnection : Connection, IPeerListener
         }
         _record.Cluster = _cluster.Config;
         _host = _cluster.Config.Discovery == DiscoveryKind.OriginalDestination
-            ? _cluster.PickOriginal(Facts.OriginalDestination.IsIp ? Facts.OriginalDestination : Facts.Local)
-            : _cluster.Pick(_config.SubsetMatch, null, 1);
+            ? _cluster.PickOriginal(Facts.OriginalDestination, Facts.Local)
+            : _cluster.Pick(choice!.SubsetMatch);
         if (_host is null)
         {
             _cluster.Stats.NoneHealthy.Add(Worker.Loop.Index);
@@ -153,7 +153,8 @@ internal sealed class TcpConnection : Connection, IPeerListener
         if (status == ConnectStatus.Pending)
             _cluster!.Stats.ConnectTimeout.Add(Worker.Loop.Index);
         _record.TransportFailure = _up!.FailureText;
-        OutlierDetector.Note(Worker, _host!, 503, isLocalFailure: true);
+        if (_record.Reason != FailureReason.DownstreamClosed)
+            OutlierDetector.Failed(Worker, _host!, status == ConnectStatus.Pending ? 504 : 503);
         _up.Close();
         _up = null;
     }
@@ -161,6 +162,7 @@ internal sealed class TcpConnection : Connection, IPeerListener
     private async ValueTask RelayAsync()
     {
         var up = _up!;
+        OutlierDetector.Connected(Worker, _host!, isAnswer: true);
         _record.Reason = FailureReason.None;
         _record.UpstreamLocal = up.Local;
         _record.UpstreamPeer = up.Transport.Peer;
@@ -260,6 +262,13 @@ internal sealed class TcpConnection : Connection, IPeerListener
     }
 
     public override void ForceClose() => Close();
+
+    /// <summary>The host failed and the cluster wants connections to it to end (close_connections_on_host_health_failure).</summary>
+    public void OnHostFailed(HostState host)
+    {
+        if (ReferenceEquals(host, _host))
+            Close();
+    }
 
     private void Close()
     {

@@ -103,10 +103,11 @@ public sealed class ClusterStats
         MembershipTotal = G("membership_total");
         MembershipHealthy = G("membership_healthy");
         MembershipChange = C("membership_change");
-        EjectionsActive = G("outlier_detection.ejections_active");
-        EjectionsEnforced5xx = C("outlier_detection.ejections_enforced_consecutive_5xx");
-        EjectionsDetected5xx = C("outlier_detection.ejections_detected_consecutive_5xx");
-        EjectionsEnforcedTotal = C("outlier_detection.ejections_enforced_total");
+        MembershipDegraded = G("membership_degraded");
+        MembershipExcluded = G("membership_excluded");
+        SubsetsActive = G("lb_subsets_active");
+        SubsetsSelected = C("lb_subsets_selected");
+        SubsetsPanic = C("lb_subsets_fallback_panic");
         TlsHandshake = C("ssl.handshake");
         TlsReused = C("ssl.session_reused");
         TlsFail = C("ssl.connection_error");
@@ -148,10 +149,11 @@ public sealed class ClusterStats
     public Stat MembershipTotal { get; }
     public Stat MembershipHealthy { get; }
     public Stat MembershipChange { get; }
-    public Stat EjectionsActive { get; }
-    public Stat EjectionsEnforced5xx { get; }
-    public Stat EjectionsDetected5xx { get; }
-    public Stat EjectionsEnforcedTotal { get; }
+    public Stat MembershipDegraded { get; }
+    public Stat MembershipExcluded { get; }
+    public Stat SubsetsActive { get; }
+    public Stat SubsetsSelected { get; }
+    public Stat SubsetsPanic { get; }
     public Stat TlsHandshake { get; }
     public Stat TlsReused { get; }
     public Stat TlsFail { get; }

@@ -105,5 +105,15 @@ public sealed class StatsStore(int loops)
         return _all.GetOrAdd(name, static (key, made) => new Stat(key, made.scope, made.scopeName, made.leaf, made.kind, made.loops), (scope, scopeName, leaf, kind, loops));
     }
 
+    /// <summary>Forgets the statistics of a cluster that is gone. Configuration time only: looks at every name.</summary>
+    public void RemoveCluster(string cluster)
+    {
+        foreach (var (name, stat) in _all)
+        {
+            if (stat.Scope == StatScope.Cluster && stat.ScopeName == cluster)
+                _all.TryRemove(name, out _);
+        }
+    }
+
     public Stat? Find(string name) => _all.GetValueOrDefault(name);
 }

@@ -29,10 +29,13 @@ public sealed class UpstreamConnection : ISocketOwner
         _tls = tls;
         AlpnChoice = alpn;
         _idleTimer = new ActionTimer(OnIdleTimeout);
-        Transport = tls is null
-            ? new PlainTransport(socket)
-            : new TlsTransport(socket, worker.Shared.Tls.Client(tls), tls.ServerName, worker.Shared.Tls.AlpnWire(tls, alpn), worker.Shared.Tls.Resumption(worker.Loop.Index, tls));
+        PoolGeneration = host.PoolGeneration;
+        Transport = MakeTransport(worker, socket, tls, alpn);
     }
+
+    internal static Transport MakeTransport(ProxyWorker worker, LoopSocket socket, TlsClientConfig? tls, IReadOnlyList<string> alpn) => tls is null
+        ? new PlainTransport(socket)
+        : new TlsTransport(socket, worker.Shared.Tls.Client(tls), tls.ServerName, worker.Shared.Tls.AlpnWire(tls, alpn), worker.Shared.Tls.Resumption(worker.Loop.Index, tls));
 
     public HostState Host { get; }
 
@@ -42,6 +45,9 @@ public sealed class UpstreamConnection : ISocketOwner
 
     /// <summary>ALPN list that the HTTP manager asked for: connections are reused only under the same.</summary>
     public IReadOnlyList<string> AlpnChoice { get; }
+
+    /// <summary>The host's when it was opened: a host that failed since takes it back no more.</summary>
+    public int PoolGeneration { get; }
 
     /// <summary>Requests sent on it so far.</summary>
     public int Requests;
@@ -80,7 +86,7 @@ public sealed class UpstreamConnection : ISocketOwner
         UpstreamConnection connection;
         try
         {
-            connection = new UpstreamConnection(worker, host, socket, ChooseTls(cluster.Config, host.Config.Facts), alpn, isPooled);
+            connection = new UpstreamConnection(worker, host, socket, ChooseTls(cluster.Config, host.Config.Facts.TransportMatch), alpn, isPooled);
         }
         catch (InvalidOperationException error)
         {
@@ -118,13 +124,13 @@ public sealed class UpstreamConnection : ISocketOwner
     }
 
     /// <summary>The first transport match whose metadata the endpoint has; otherwise the cluster's own.</summary>
-    private static TlsClientConfig? ChooseTls(ClusterConfig cluster, EndpointFacts facts)
+    internal static TlsClientConfig? ChooseTls(ClusterConfig cluster, IReadOnlyDictionary<string, string> facts)
     {
         foreach (var choice in cluster.TransportMatches)
         {
             var fits = true;
             foreach (var (key, value) in choice.Match)
-                fits &= facts.TransportMatch.TryGetValue(key, out var has) && has == value;
+                fits &= facts.TryGetValue(key, out var has) && has == value;
             if (fits)
                 return choice.Tls;
         }
@@ -195,7 +201,7 @@ public sealed class UpstreamConnection : ISocketOwner
             Close();
             return;
         }
-        if (Host.IsRemoved || !IsClean())
+        if (Host.IsRemoved || PoolGeneration != Host.PoolGeneration || !IsClean())
         {
             Close();
             return;

@@ -29,10 +29,10 @@ internal static class ClusterConverter
         }
         if (discovery == DiscoveryKind.Eds && source is null)
             cluster.Fail("eds_cluster_config", "an EDS cluster needs eds_config");
-        var balance = Balance(cluster, discovery);
+        var balance = BalanceConverter.Balance(cluster);
         var http = HttpOptions(cluster);
         var matches = TransportMatches(cluster, context);
-        var subset = Subsets(cluster);
+        var common = BalanceConverter.Common(cluster);
         var config = new ClusterConfig
         {
             Name = name,
@@ -42,21 +42,33 @@ internal static class ClusterConverter
             ConnectTimeoutMs = (long)(cluster.DurationMs("connect_timeout") ?? 5000),
             Balance = balance.Policy,
             LeastRequestChoices = balance.Choices,
+            ActiveRequestBias = balance.Bias,
             Thresholds = Thresholds(cluster),
             Tls = cluster.Child("transport_socket") is { } socket ? TlsConverter.Client(socket, context) : null,
             TransportMatches = matches,
             IdleTimeoutMs = http.IdleTimeoutMs,
             RequestsPerConnectionMax = (int)(cluster.Integer("max_requests_per_connection") ?? http.RequestsMax),
             EnableTrailers = http.EnableTrailers,
-            PanicPercent = CommonLb(cluster),
-            SubsetSelectors = subset.Selectors,
-            SubsetFallback = subset.Fallback,
-            HealthChecks = HealthChecks(cluster, name),
-            Outlier = Outlier(cluster),
+            PanicPercent = common.PanicPercent,
+            IsLocalityWeighted = common.IsLocalityWeighted,
+            IgnoreNewHostsUntilFirstCheck = common.IgnoreNewHosts,
+            Subsets = BalanceConverter.Subsets(cluster),
+            HealthCheck = HealthCheckConverter.Convert(cluster, name, context),
+            CloseConnectionsOnHostFailure = cluster.Bool("close_connections_on_host_health_failure", false),
+            Outlier = OutlierConverter.Convert(cluster),
             BindAddress = BindAddress(cluster),
             DnsTargets = names,
             DnsRefreshMs = (long)(cluster.DurationMs("dns_refresh_rate") ?? 5000),
-            DnsV4Only = cluster.Choice("dns_lookup_family", "AUTO", "AUTO", "V4_ONLY", "V6_ONLY", "V4_PREFERRED", "ALL") == "V4_ONLY",
+            DnsJitterMs = (long)(cluster.DurationMs("dns_jitter") ?? 0),
+            DnsFailureRefreshMs = DnsFailureRefresh(cluster),
+            DnsFamily = cluster.Choice("dns_lookup_family", "AUTO", "AUTO", "V4_ONLY", "V6_ONLY", "V4_PREFERRED", "ALL") switch
+            {
+                "V4_ONLY" => DnsFamily.V4Only,
+                "V6_ONLY" => DnsFamily.V6Only,
+                "V4_PREFERRED" => DnsFamily.V4Preferred,
+                "ALL" => DnsFamily.All,
+                _ => DnsFamily.Auto,
+            },
             OriginalPortOverride = OriginalPort(cluster),
             ExchangeProtocol = ExchangeProtocol(cluster),
             Service = Service(cluster.Child("metadata")),
@@ -94,26 +106,6 @@ internal static class ClusterConverter
             "ORIGINAL_DST" => DiscoveryKind.OriginalDestination,
             _ => DiscoveryKind.Static,
         };
-    }
-
-    private static (BalancePolicy Policy, int Choices) Balance(FieldReader cluster, DiscoveryKind discovery)
-    {
-        var choices = 2;
-        cluster.Child("round_robin_lb_config")?.Done();
-        if (cluster.Child("least_request_lb_config") is { } least)
-        {
-            choices = (int)Math.Clamp(least.Integer("choice_count", 2, uint.MaxValue) ?? 2, 2, 1000);
-            least.Done();
-        }
-        var policy = cluster.Choice("lb_policy", "ROUND_ROBIN", "ROUND_ROBIN", "LEAST_REQUEST", "RANDOM", "CLUSTER_PROVIDED");
-        _ = discovery;
-        return (policy switch
-        {
-            "LEAST_REQUEST" => BalancePolicy.LeastRequest,
-            "RANDOM" => BalancePolicy.Random,
-            "CLUSTER_PROVIDED" => BalancePolicy.ClusterProvided,
-            _ => BalancePolicy.RoundRobin,
-        }, choices);
     }
 
     private static ThresholdsConfig Thresholds(FieldReader cluster)
@@ -191,88 +183,6 @@ internal static class ClusterConverter
         return result;
     }
 
-    private static (List<IReadOnlyList<string>> Selectors, SubsetFallback Fallback) Subsets(FieldReader cluster)
-    {
-        var selectors = new List<IReadOnlyList<string>>();
-        if (cluster.Child("lb_subset_config") is not { } subset)
-            return (selectors, SubsetFallback.NoFallback);
-        var fallback = subset.Choice("fallback_policy", "NO_FALLBACK", "NO_FALLBACK", "ANY_ENDPOINT") == "ANY_ENDPOINT" ? SubsetFallback.AnyEndpoint : SubsetFallback.NoFallback;
-        foreach (var selector in subset.Children("subset_selectors"))
-        {
-            selectors.Add(selector.Texts("keys").Order(StringComparer.Ordinal).ToList());
-            selector.Done();
-        }
-        subset.Done();
-        return (selectors, fallback);
-    }
-
-    private static double CommonLb(FieldReader cluster)
-    {
-        if (cluster.Child("common_lb_config") is not { } common)
-            return 50;
-        var threshold = common.Child("healthy_panic_threshold");
-        var panic = threshold?.Number("value") ?? (threshold is null ? 50 : 0);
-        threshold?.Done();
-        common.Done();
-        return panic;
-    }
-
-    private static List<HealthCheckConfig> HealthChecks(FieldReader cluster, string name)
-    {
-        var result = new List<HealthCheckConfig>();
-        foreach (var check in cluster.Children("health_checks"))
-        {
-            string? path = null;
-            var host = "";
-            if (check.Child("http_health_check") is { } http)
-            {
-                path = http.Required("path");
-                host = http.Text("host") is { Length: > 0 } text ? text : name;
-                http.Done("is not supported by this proxy");
-            }
-            else if (check.Child("tcp_health_check") is { } tcp)
-            {
-                tcp.Done();
-            }
-            else
-            {
-                check.Fail("", "only http_health_check and tcp_health_check are supported");
-            }
-            var interval = (long)(check.DurationMs("interval") ?? 5000);
-            result.Add(new HealthCheckConfig
-            {
-                Path = path,
-                Host = host,
-                TimeoutMs = (long)(check.DurationMs("timeout") ?? 1000),
-                IntervalMs = interval,
-                UnhealthyIntervalMs = (long)(check.DurationMs("unhealthy_interval") ?? interval),
-                HealthyThreshold = (int)check.IntegerOr("healthy_threshold", 1, 1),
-                UnhealthyThreshold = (int)check.IntegerOr("unhealthy_threshold", 1, 1),
-            });
-            check.Done("is not supported by this proxy");
-        }
-        return result;
-    }
-
-    private static OutlierConfig? Outlier(FieldReader cluster)
-    {
-        if (cluster.Child("outlier_detection") is not { } outlier)
-            return null;
-        var result = new OutlierConfig
-        {
-            Consecutive5xx = (int)outlier.IntegerOr("consecutive_5xx", 5, 0, int.MaxValue),
-            Enforcing5xx = (int)outlier.IntegerOr("enforcing_consecutive_5xx", 100, 0, 100),
-            ConsecutiveGateway = (int)outlier.IntegerOr("consecutive_gateway_failure", 5, 0, int.MaxValue),
-            EnforcingGateway = (int)outlier.IntegerOr("enforcing_consecutive_gateway_failure", 0, 0, 100),
-            IntervalMs = (long)(outlier.DurationMs("interval") ?? 10_000),
-            BaseEjectionMs = (long)(outlier.DurationMs("base_ejection_time") ?? 30_000),
-            MaxEjectionMs = (long)(outlier.DurationMs("max_ejection_time") ?? 300_000),
-            EjectionPercentMax = (int)outlier.IntegerOr("max_ejection_percent", 10, 0, 100),
-        };
-        outlier.Done();
-        return result;
-    }
-
     private static Address? BindAddress(FieldReader cluster)
     {
         cluster.Child("upstream_connection_options")?.Done();
@@ -281,6 +191,17 @@ internal static class ClusterConverter
         var address = bind.Child("source_address") is { } socket ? ConversionContext.Socket(socket) : null;
         bind.Done();
         return address;
+    }
+
+    /// <summary>The base of the back-off; default the ordinary rate.</summary>
+    private static long DnsFailureRefresh(FieldReader cluster)
+    {
+        var ordinary = (long)(cluster.DurationMs("dns_refresh_rate") ?? 5000);
+        if (cluster.Child("dns_failure_refresh_rate") is not { } rate)
+            return ordinary;
+        var first = (long)(rate.DurationMs("base_interval") ?? ordinary);
+        rate.Done();
+        return Math.Max(1, first);
     }
 
     private static int OriginalPort(FieldReader cluster)

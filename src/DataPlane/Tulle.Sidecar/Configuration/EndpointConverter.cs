@@ -17,13 +17,14 @@ internal static class EndpointConverter
             overprovisioning = (policy.Integer("overprovisioning_factor", 1, uint.MaxValue) ?? 140) / 100.0;
             policy.Done();
         }
+        var index = 0;
         foreach (var locality in assignment.Children("endpoints"))
-            AddLocality(locality, context, endpoints, names);
+            AddLocality(locality, index++, context, endpoints, names);
         assignment.Done();
         return new LoadAssignmentConfig { Endpoints = endpoints, Overprovisioning = overprovisioning };
     }
 
-    private static void AddLocality(FieldReader group, ConversionContext context, List<EndpointConfig> endpoints, List<DnsTargetConfig>? names)
+    private static void AddLocality(FieldReader group, int index, ConversionContext context, List<EndpointConfig> endpoints, List<DnsTargetConfig>? names)
     {
         var place = "";
         if (group.Child("locality") is { } locality)
@@ -32,6 +33,7 @@ internal static class EndpointConverter
             locality.Done();
         }
         var priority = (int)group.IntegerOr("priority", 0, 0, 128);
+        var share = group.IntegerOr("load_balancing_weight", 0, 0, uint.MaxValue);
         foreach (var entry in group.Children("lb_endpoints"))
         {
             var weight = (int)Math.Clamp(entry.Integer("load_balancing_weight", 1, uint.MaxValue) ?? 1, 1, int.MaxValue);
@@ -49,16 +51,48 @@ internal static class EndpointConverter
             entry.Done();
             if (endpoint is null)
                 continue;
+            var check = endpoint.Child("health_check_config");
             var hostname = endpoint.Text("hostname", "");
             var holder = endpoint.Child("address");
             endpoint.Done();
             if (names is not null && holder?.Node["socket_address"] is { } socket && !Address.TryParseIp(socket["address"]?.AsText ?? "", 0, out _))
             {
-                names.Add(new DnsTargetConfig(socket["address"]?.AsText ?? "", (int)(socket["port_value"]?.AsInteger ?? 0), weight, priority, facts));
+                var host = socket["address"]?.AsText ?? "";
+                var port = (int)(socket["port_value"]?.AsInteger ?? 0);
+                var shared = new EndpointConfig
+                {
+                    Address = default,
+                    Hostname = hostname.Length > 0 ? hostname : host,
+                    Weight = weight,
+                    Health = health,
+                    Facts = facts,
+                    Locality = place,
+                    LocalityIndex = index,
+                    LocalityWeight = share,
+                    Priority = priority,
+                    Check = HealthCheckConverter.Endpoint(check, null, context),
+                };
+                names.Add(new DnsTargetConfig(host, port, shared) { CheckPort = (int)(check?.IntegerOr("port_value", 0, 0, 65535) ?? 0) });
                 continue;
             }
-            if (context.SocketAddress(holder) is { } address)
-                endpoints.Add(new EndpointConfig { Address = address, Hostname = hostname, Weight = weight, Health = health, Facts = facts, Locality = place, Priority = priority });
+            var address = context.SocketAddress(holder);
+            var checks = HealthCheckConverter.Endpoint(check, address, context);
+            if (address is not null)
+            {
+                endpoints.Add(new EndpointConfig
+                {
+                    Address = address.Value,
+                    Hostname = hostname,
+                    Weight = weight,
+                    Health = health,
+                    Facts = facts,
+                    Locality = place,
+                    LocalityIndex = index,
+                    LocalityWeight = share,
+                    Priority = priority,
+                    Check = checks,
+                });
+            }
         }
         group.Done();
     }
@@ -71,7 +105,8 @@ internal static class EndpointConverter
         metadata.Done();
         return new EndpointFacts
         {
-            Subset = Strings(filters?["envoy.lb"]),
+            Subset = (filters?["envoy.lb"]?.Fields ?? []).ToDictionary(f => f.Key, f => BalanceConverter.Value(f.Value), StringComparer.Ordinal),
+            IsCanary = filters?["envoy.lb"]?["canary"] is { Kind: NodeKind.Bool, AsBool: true },
             TransportMatch = Strings(filters?["envoy.transport_socket_match"]),
             Workload = Workload(filters?["istio"]?["workload"]?.AsText),
         };

@@ -9,13 +9,15 @@ internal static class NetworkFilterConverter
     public static TcpProxyConfig TcpProxy(FieldReader tcp, ConversionContext context)
     {
         var clusters = new List<WeightedClusterConfig>();
+        var subset = BalanceConverter.MetadataMatch(tcp);
         if (tcp.Text("cluster") is { } single)
-            clusters.Add(new WeightedClusterConfig(single, 1));
+            clusters.Add(new WeightedClusterConfig(single, 1) { SubsetMatch = subset });
         if (tcp.Child("weighted_clusters") is { } weighted)
         {
             foreach (var choice in weighted.Children("clusters"))
             {
-                clusters.Add(new WeightedClusterConfig(choice.Required("name"), (int)choice.IntegerOr("weight", 1, 1, int.MaxValue)));
+                var own = BalanceConverter.MetadataMatch(choice);
+                clusters.Add(new WeightedClusterConfig(choice.Required("name"), (int)choice.IntegerOr("weight", 1, 1, int.MaxValue)) { SubsetMatch = own.Over(subset) });
                 choice.Done();
             }
             weighted.Done();
@@ -30,7 +32,7 @@ internal static class NetworkFilterConverter
             DurationMaxMs = (long)(tcp.DurationMs("max_downstream_connection_duration") ?? 0),
             ConnectAttemptsMax = (int)(tcp.Integer("max_connect_attempts", 1, 100) ?? 1),
             AccessLogs = AccessLogConverter.Convert(tcp, "access_log", context),
-            SubsetMatch = MatcherConverter.Metadata(tcp.Child("metadata_match"), "envoy.lb"),
+            SubsetMatch = subset,
         };
         tcp.Done("is not supported by this proxy");
         return result;

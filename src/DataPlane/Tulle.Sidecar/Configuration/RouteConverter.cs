@@ -171,8 +171,9 @@ internal static class RouteConverter
     private static RouteActionConfig Action(FieldReader action, ConversionContext context, Func<string, bool>? knownCluster, RetryConfig? hostRetry, RouteMatchConfig match)
     {
         var clusters = new List<WeightedClusterConfig>();
+        var subset = BalanceConverter.MetadataMatch(action);
         if (action.Text("cluster") is { } single)
-            clusters.Add(new WeightedClusterConfig(single, 1));
+            clusters.Add(new WeightedClusterConfig(single, 1) { SubsetMatch = subset });
         if (action.Child("weighted_clusters") is { } weighted)
         {
             foreach (var choice in weighted.Children("clusters"))
@@ -183,7 +184,7 @@ internal static class RouteConverter
                     RequestEdits = HeaderEditsConverter.Convert(choice, "request_headers_to_add", "request_headers_to_remove"),
                     HostRewrite = choice.Text("host_rewrite_literal") is { Length: > 0 } literal ? Encoding.UTF8.GetBytes(literal) : null,
                     ResponseEdits = HeaderEditsConverter.Convert(choice, "response_headers_to_add", "response_headers_to_remove"),
-                    SubsetMatch = MatcherConverter.Metadata(choice.Child("metadata_match"), "envoy.lb"),
+                    SubsetMatch = BalanceConverter.MetadataMatch(choice).Over(subset),
                 });
                 choice.Done("is not supported by this proxy");
             }
@@ -227,7 +228,7 @@ internal static class RouteConverter
                 "INTERNAL_SERVER_ERROR" => 500,
                 _ => 503,
             },
-            SubsetMatch = MatcherConverter.Metadata(action.Child("metadata_match"), "envoy.lb"),
+            SubsetMatch = subset,
             Upgrades = upgrades,
             TerminateConnect = terminateConnect,
         };

@@ -20,6 +20,17 @@ public enum BalancePolicy : byte
     ClusterProvided,
 }
 
+/// <summary>Which addresses of a name are used.</summary>
+public enum DnsFamily : byte
+{
+    /// <summary>IPv6 if there is any, else IPv4.</summary>
+    Auto,
+    V4Only,
+    V6Only,
+    V4Preferred,
+    All,
+}
+
 /// <summary>An upstream service as this proxy uses it.</summary>
 public sealed class ClusterConfig
 {
@@ -58,12 +69,22 @@ public sealed class ClusterConfig
     /// <summary>Below this share of healthy hosts all are used. Percent, default 50; 0 never panics. Source: Envoy healthy_panic_threshold.</summary>
     public double PanicPercent { get; init; } = 50;
 
-    /// <summary>Selectors of metadata keys that make subsets, each sorted.</summary>
-    public IReadOnlyList<IReadOnlyList<string>> SubsetSelectors { get; init; } = [];
+    /// <summary>Groups of endpoints by metadata.</summary>
+    public SubsetsConfig Subsets { get; init; } = SubsetsConfig.None;
 
-    public SubsetFallback SubsetFallback { get; init; }
+    /// <summary>Localities share the traffic of a priority by their weights (locality_weighted_lb_config). Default false: they do not matter.</summary>
+    public bool IsLocalityWeighted { get; init; }
 
-    public IReadOnlyList<HealthCheckConfig> HealthChecks { get; init; } = [];
+    /// <summary>How strongly requests in flight lessen a weight. Default 1; 0 is round robin. Source: Envoy active_request_bias.</summary>
+    public double ActiveRequestBias { get; init; } = 1;
+
+    /// <summary>TCP connections to a host end when its health check fails or it is ejected. Default false.</summary>
+    public bool CloseConnectionsOnHostFailure { get; init; }
+
+    /// <summary>A new host does not count among the hosts until its first check. Default false: it counts as failing.</summary>
+    public bool IgnoreNewHostsUntilFirstCheck { get; init; }
+
+    public HealthCheckConfig? HealthCheck { get; init; }
 
     public OutlierConfig? Outlier { get; init; }
 
@@ -79,8 +100,14 @@ public sealed class ClusterConfig
     /// <summary>Milliseconds between look-ups. Default 5,000. Source: Envoy dns_refresh_rate.</summary>
     public long DnsRefreshMs { get; init; } = 5000;
 
-    /// <summary>Address families to ask for. Default AUTO in Envoy prefers IPv6 and falls back; here: both, IPv4 first.</summary>
-    public bool DnsV4Only { get; init; }
+    /// <summary>Milliseconds until a failed look-up is tried again. Default: <see cref="DnsRefreshMs"/>. Source: Envoy dns_failure_refresh_rate.base_interval.</summary>
+    public long DnsFailureRefreshMs { get; init; } = 5000;
+
+    /// <summary>Milliseconds added to the refresh at random. Default 0. Source: Envoy dns_jitter.</summary>
+    public long DnsJitterMs { get; init; }
+
+    /// <summary>Address families to ask for. Default AUTO. Source: Envoy dns_lookup_family.</summary>
+    public DnsFamily DnsFamily { get; init; }
 
     /// <summary>ORIGINAL_DST: port that replaces the original one; 0 keeps it.</summary>
     public int OriginalPortOverride { get; init; }
@@ -105,13 +132,26 @@ public sealed record ServiceFacts(string Host, string Name, string Namespace)
     public override int GetHashCode() => _hash;
 }
 
-public sealed record DnsTargetConfig(string Host, int Port, int Weight, int Priority, EndpointFacts Facts);
-
-public enum SubsetFallback : byte
+/// <param name="Endpoint">What every address of the name is; its address is replaced.</param>
+public sealed record DnsTargetConfig(string Host, int Port, EndpointConfig Endpoint)
 {
-    NoFallback,
-    AnyEndpoint,
-    DefaultSubset,
+    /// <summary>Port of health checks; 0: that of the endpoint.</summary>
+    public int CheckPort { get; init; }
+
+    /// <summary>The endpoint at an address that the name has.</summary>
+    public EndpointConfig At(Address address) => new()
+    {
+        Address = address.WithPort(Port),
+        Hostname = Endpoint.Hostname,
+        Weight = Endpoint.Weight,
+        Health = Endpoint.Health,
+        Facts = Endpoint.Facts,
+        Locality = Endpoint.Locality,
+        LocalityIndex = Endpoint.LocalityIndex,
+        LocalityWeight = Endpoint.LocalityWeight,
+        Priority = Endpoint.Priority,
+        Check = Endpoint.Check is { } check && CheckPort > 0 ? check with { Address = address.WithPort(CheckPort) } : Endpoint.Check,
+    };
 }
 
 /// <summary>Circuit breaker. uint.MaxValue means no limit.</summary>
@@ -127,46 +167,3 @@ public sealed record ThresholdsConfig(uint ConnectionsMax, uint PendingMax, uint
 /// <summary>A transport chosen by endpoint metadata; TLS null means plain text.</summary>
 public sealed record TransportMatchConfig(string Name, IReadOnlyDictionary<string, string> Match, TlsClientConfig? Tls);
 
-/// <summary>An active HTTP or TCP health check.</summary>
-public sealed record HealthCheckConfig
-{
-    /// <summary>Null for a check that only connects.</summary>
-    public string? Path { get; init; }
-
-    public string Host { get; init; } = "";
-
-    public long TimeoutMs { get; init; } = 1000;
-
-    public long IntervalMs { get; init; } = 5000;
-
-    public long UnhealthyIntervalMs { get; init; } = 5000;
-
-    public int HealthyThreshold { get; init; } = 1;
-
-    public int UnhealthyThreshold { get; init; } = 1;
-}
-
-/// <summary>Passive health: consecutive failures eject a host for a while.</summary>
-public sealed record OutlierConfig
-{
-    /// <summary>Default 5. Source: Envoy consecutive_5xx. 0 turns it off.</summary>
-    public int Consecutive5xx { get; init; } = 5;
-
-    /// <summary>Percent of the 5xx ejections that are carried out. Default 100.</summary>
-    public int Enforcing5xx { get; init; } = 100;
-
-    /// <summary>Default 5. Source: Envoy consecutive_gateway_failure.</summary>
-    public int ConsecutiveGateway { get; init; } = 5;
-
-    /// <summary>Default 0: gateway failures alone eject nobody. Source: Envoy.</summary>
-    public int EnforcingGateway { get; init; }
-
-    public long IntervalMs { get; init; } = 10_000;
-
-    public long BaseEjectionMs { get; init; } = 30_000;
-
-    public long MaxEjectionMs { get; init; } = 300_000;
-
-    /// <summary>Percent of hosts ejected at once, default 10; one host may always go. Source: Envoy max_ejection_percent.</summary>
-    public int EjectionPercentMax { get; init; } = 10;
-}

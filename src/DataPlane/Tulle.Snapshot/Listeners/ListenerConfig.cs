@@ -211,5 +211,5 @@ public sealed class TcpProxyConfig
 
     public IReadOnlyList<AccessLogConfig> AccessLogs { get; init; } = [];
 
-    public IReadOnlyDictionary<string, string> SubsetMatch { get; init; } = new Dictionary<string, string>();
+    public SubsetMatch SubsetMatch { get; init; } = SubsetMatch.None;
 }

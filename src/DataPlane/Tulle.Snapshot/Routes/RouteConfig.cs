@@ -11,7 +11,7 @@ public sealed record WeightedClusterConfig(string Name, int Weight)
     /// <summary>Host towards the upstream; comes before the route's own. Null leaves it.</summary>
     public byte[]? HostRewrite { get; init; }
 
-    public IReadOnlyDictionary<string, string> SubsetMatch { get; init; } = new Dictionary<string, string>();
+    public SubsetMatch SubsetMatch { get; init; } = SubsetMatch.None;
 }
 
 /// <summary>A matcher for a header field. Pseudo headers :method, :path and :authority are fields here.</summary>
@@ -115,8 +115,20 @@ public sealed record RetryConfig
 
     public long BackOffMaxMs { get; init; } = 250;
 
-    /// <summary>previous_hosts predicate: other endpoints are looked for this often.</summary>
+    /// <summary>previous_hosts predicate: another endpoint than before.</summary>
     public bool AvoidPreviousHosts { get; init; }
+
+    /// <summary>omit_canary_hosts predicate.</summary>
+    public bool AvoidCanaries { get; init; }
+
+    /// <summary>omit_host_metadata predicate: endpoints that have all of these are avoided.</summary>
+    public SubsetMatch AvoidMetadata { get; init; } = SubsetMatch.None;
+
+    /// <summary>previous_priorities: after every so many attempts their priorities are avoided. 0: never.</summary>
+    public int PreviousPrioritiesFrequency { get; init; }
+
+    /// <summary>Earlier attempts matter to the choice of the next host.</summary>
+    public bool ChoosesHosts => AvoidPreviousHosts || AvoidCanaries || !AvoidMetadata.IsEmpty || PreviousPrioritiesFrequency > 0;
 
     /// <summary>Default 1. Source: Envoy host_selection_retry_max_attempts.</summary>
     public int HostSelectionAttemptsMax { get; init; } = 1;
@@ -163,7 +175,7 @@ public sealed record RouteActionConfig
 
     public int ClusterNotFoundStatus { get; init; } = 503;
 
-    public IReadOnlyDictionary<string, string> SubsetMatch { get; init; } = new Dictionary<string, string>();
+    public SubsetMatch SubsetMatch { get; init; } = SubsetMatch.None;
 
     /// <summary>Upgrades allowed (true) or refused (false) on this route, lower case.</summary>
     public IReadOnlyDictionary<string, bool> Upgrades { get; init; } = new Dictionary<string, bool>();

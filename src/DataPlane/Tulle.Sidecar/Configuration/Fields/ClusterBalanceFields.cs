@@ -9,12 +9,12 @@ internal static class ClusterBalanceFields
     public static readonly MessageFields LbSubsetConfig = new ProtoFields("envoy.config.cluster.v3.Cluster.LbSubsetConfig")
     {
         ["fallback_policy"] = Obeyed,
-        ["default_subset"] = Refused(Later.Policies),
+        ["default_subset"] = Obeyed,
         ["subset_selectors"] = Obeyed.Of(() => LbSubsetSelector),
-        ["locality_weight_aware"] = Refused(Later.Policies),
+        ["locality_weight_aware"] = Obeyed,
         ["scale_locality_weight"] = Refused(Later.Policies),
-        ["panic_mode_any"] = Refused(Later.Policies),
-        ["list_as_any"] = Refused(Later.Policies),
+        ["panic_mode_any"] = Obeyed,
+        ["list_as_any"] = Obeyed,
         ["metadata_fallback_policy"] = Refused(Later.Policies),
     };
 
@@ -22,8 +22,8 @@ internal static class ClusterBalanceFields
     {
         ["keys"] = Obeyed,
         ["single_host_per_subset"] = Refused(Later.Policies),
-        ["fallback_policy"] = Refused(Later.Policies),
-        ["fallback_keys_subset"] = Refused(Later.Policies),
+        ["fallback_policy"] = Obeyed,
+        ["fallback_keys_subset"] = Obeyed,
     };
 
     public static readonly MessageFields RoundRobinLbConfig = new ProtoFields("envoy.config.cluster.v3.Cluster.RoundRobinLbConfig")
@@ -34,7 +34,7 @@ internal static class ClusterBalanceFields
     public static readonly MessageFields LeastRequestLbConfig = new ProtoFields("envoy.config.cluster.v3.Cluster.LeastRequestLbConfig")
     {
         ["choice_count"] = Obeyed,
-        ["active_request_bias"] = Refused(Later.Policies),
+        ["active_request_bias"] = Obeyed.Of(() => CoreFields.RuntimeDouble),
         ["slow_start_config"] = Warned("new hosts get their whole share at once; it comes with the issue policies"),
     };
 
@@ -50,12 +50,16 @@ internal static class ClusterBalanceFields
     {
         ["healthy_panic_threshold"] = Obeyed.Of(() => CoreFields.Percent),
         ["zone_aware_lb_config"] = Refused(Later.Policies),
-        ["locality_weighted_lb_config"] = Refused(Later.Policies),
+        ["locality_weighted_lb_config"] = Obeyed.Of(() => LocalityWeightedLbConfig),
         ["update_merge_window"] = Harmless("updates are taken as they come, many in one turn at once"),
-        ["ignore_new_hosts_until_first_hc"] = Refused(Later.Policies),
+        ["ignore_new_hosts_until_first_hc"] = Obeyed,
         ["close_connections_on_host_set_change"] = Refused(Later.Policies),
         ["consistent_hashing_lb_config"] = Refused(Later.Policies),
         ["override_host_status"] = Refused(Later.Policies),
+    };
+
+    public static readonly MessageFields LocalityWeightedLbConfig = new ProtoFields("envoy.config.cluster.v3.Cluster.CommonLbConfig.LocalityWeightedLbConfig")
+    {
     };
 
     public static readonly MessageFields CircuitBreakers = new ProtoFields("envoy.config.cluster.v3.CircuitBreakers")
@@ -83,26 +87,26 @@ internal static class ClusterBalanceFields
         ["base_ejection_time"] = Obeyed,
         ["max_ejection_percent"] = Obeyed,
         ["enforcing_consecutive_5xx"] = Obeyed,
-        ["enforcing_success_rate"] = Warned("hosts are not compared by their success rate yet"),
-        ["success_rate_minimum_hosts"] = Warned("hosts are not compared by their success rate yet"),
-        ["success_rate_request_volume"] = Warned("hosts are not compared by their success rate yet"),
-        ["success_rate_stdev_factor"] = Warned("hosts are not compared by their success rate yet"),
+        ["enforcing_success_rate"] = Obeyed,
+        ["success_rate_minimum_hosts"] = Obeyed,
+        ["success_rate_request_volume"] = Obeyed,
+        ["success_rate_stdev_factor"] = Obeyed,
         ["consecutive_gateway_failure"] = Obeyed,
         ["enforcing_consecutive_gateway_failure"] = Obeyed,
-        ["split_external_local_origin_errors"] = Refused(Later.Safe),
-        ["consecutive_local_origin_failure"] = Refused(Later.Safe),
-        ["enforcing_consecutive_local_origin_failure"] = Refused(Later.Safe),
-        ["enforcing_local_origin_success_rate"] = Refused(Later.Safe),
-        ["failure_percentage_threshold"] = Refused(Later.Safe),
-        ["enforcing_failure_percentage"] = Refused(Later.Safe),
-        ["enforcing_failure_percentage_local_origin"] = Refused(Later.Safe),
-        ["failure_percentage_minimum_hosts"] = Refused(Later.Safe),
-        ["failure_percentage_request_volume"] = Refused(Later.Safe),
+        ["split_external_local_origin_errors"] = Obeyed,
+        ["consecutive_local_origin_failure"] = Obeyed,
+        ["enforcing_consecutive_local_origin_failure"] = Obeyed,
+        ["enforcing_local_origin_success_rate"] = Obeyed,
+        ["failure_percentage_threshold"] = Obeyed,
+        ["enforcing_failure_percentage"] = Obeyed,
+        ["enforcing_failure_percentage_local_origin"] = Obeyed,
+        ["failure_percentage_minimum_hosts"] = Obeyed,
+        ["failure_percentage_request_volume"] = Obeyed,
         ["max_ejection_time"] = Obeyed,
-        ["max_ejection_time_jitter"] = Harmless("it only spreads the return of hosts"),
-        ["successful_active_health_check_uneject_host"] = Refused(Later.Safe),
+        ["max_ejection_time_jitter"] = Obeyed,
+        ["successful_active_health_check_uneject_host"] = Obeyed,
         ["monitors"] = Refused(Later.Never),
-        ["always_eject_one_host"] = Refused(Later.Safe),
+        ["always_eject_one_host"] = Obeyed,
         ["detect_degraded_hosts"] = Refused(Later.Never),
     };
 

@@ -30,8 +30,8 @@ internal static class ClusterFields
         ["http2_protocol_options"] = Refused(Later.Requests),
         ["typed_extension_protocol_options"] = Obeyed.Of(() => [UpstreamHttpFields.UpstreamOptions]),
         ["dns_refresh_rate"] = Obeyed,
-        ["dns_jitter"] = Harmless("it only spreads look-ups in time"),
-        ["dns_failure_refresh_rate"] = Warned("names are looked up every dns_refresh_rate, also after a failure"),
+        ["dns_jitter"] = Obeyed,
+        ["dns_failure_refresh_rate"] = Obeyed.Of(() => RefreshRate),
         ["respect_dns_ttl"] = Warned("names are looked up every dns_refresh_rate, whatever their TTL says"),
         ["dns_lookup_family"] = Obeyed,
         ["dns_resolvers"] = Refused(Later.Never),
@@ -53,7 +53,7 @@ internal static class ClusterFields
         ["metadata"] = Obeyed.Of(() => CoreFields.Metadata),
         ["protocol_selection"] = Refused(Later.Requests),
         ["upstream_connection_options"] = Obeyed.Of(() => ClusterBalanceFields.UpstreamConnectionOptions),
-        ["close_connections_on_host_health_failure"] = Refused(Later.Safe),
+        ["close_connections_on_host_health_failure"] = Obeyed,
         ["ignore_health_on_host_removal"] = Harmless("a host that discovery removes goes at once"),
         ["filters"] = Obeyed.Of(() => UpstreamFilter),
         ["load_balancing_policy"] = Refused(Later.Policies),
@@ -65,6 +65,12 @@ internal static class ClusterFields
         ["preconnect_policy"] = Refused(Later.Safe),
         ["connection_pool_per_downstream_connection"] = Refused(Later.Safe),
         ["queuing_policies"] = Refused(Later.Never),
+    };
+
+    public static readonly MessageFields RefreshRate = new ProtoFields("envoy.config.cluster.v3.Cluster.RefreshRate")
+    {
+        ["base_interval"] = Obeyed,
+        ["max_interval"] = Warned("a failed look-up is tried again every base_interval"),
     };
 
     public static readonly MessageFields TransportSocketMatch = new ProtoFields("envoy.config.cluster.v3.Cluster.TransportSocketMatch")

@@ -96,6 +96,12 @@ internal static class CoreFields
         ["runtime_key"] = Warned("no runtime key overrides the default; that comes with the issue requests"),
     };
 
+    public static readonly MessageFields RuntimeDouble = new ProtoFields("envoy.config.core.v3.RuntimeDouble")
+    {
+        ["default_value"] = Obeyed,
+        ["runtime_key"] = Warned("no runtime key overrides the default; that comes with the issue requests"),
+    };
+
     public static readonly MessageFields FractionalPercent = new ProtoFields("envoy.type.v3.FractionalPercent")
     {
         ["numerator"] = Obeyed,

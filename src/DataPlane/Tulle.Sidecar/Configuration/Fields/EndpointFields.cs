@@ -29,7 +29,7 @@ internal static class EndpointFields
         ["lb_endpoints"] = Obeyed.Of(() => LbEndpoint),
         ["load_balancer_endpoints"] = Refused(Later.Never),
         ["leds_cluster_locality_config"] = Refused(Later.Never),
-        ["load_balancing_weight"] = Warned("localities share by their hosts; weights count with locality_weighted_lb_config, which comes with the issue policies"),
+        ["load_balancing_weight"] = Obeyed,
         ["priority"] = Obeyed,
         ["proximity"] = Harmless("only describes"),
     };
@@ -46,9 +46,17 @@ internal static class EndpointFields
     public static readonly MessageFields Endpoint = new ProtoFields("envoy.config.endpoint.v3.Endpoint")
     {
         ["address"] = Obeyed.Of(() => CoreFields.Address),
-        ["health_check_config"] = Refused(Later.Safe),
+        ["health_check_config"] = Obeyed.Of(() => EndpointHealthCheck),
         ["hostname"] = Obeyed,
         ["additional_addresses"] = Refused(Later.Transports),
         ["observability_name"] = Harmless("only a label"),
+    };
+
+    public static readonly MessageFields EndpointHealthCheck = new ProtoFields("envoy.config.endpoint.v3.Endpoint.HealthCheckConfig")
+    {
+        ["port_value"] = Obeyed,
+        ["hostname"] = Obeyed,
+        ["address"] = Obeyed.Of(() => CoreFields.Address),
+        ["disable_active_health_check"] = Obeyed,
     };
 }

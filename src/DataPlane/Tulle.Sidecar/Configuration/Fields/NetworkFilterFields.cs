@@ -42,7 +42,7 @@ internal static class NetworkFilterFields
     {
         ["name"] = Obeyed,
         ["weight"] = Obeyed,
-        ["metadata_match"] = Refused(Later.Transports),
+        ["metadata_match"] = Obeyed.Of(() => CoreFields.Metadata),
     };
 
     public static readonly MessageFields DirectResponse = new ProtoFields("envoy.extensions.filters.network.direct_response.v3.Config")
