@@ -65,11 +65,13 @@ internal sealed class SimulatedProxy : IDisposable
     /// <param name="configuration">Another configuration, whose listeners are called l0, l1 and so on.</param>
     /// <param name="beside">Another loop of the same process: this is its second worker.</param>
     public SimulatedProxy(
-        ulong seed, int windowBytes = 700, bool isCalm = false, string? configuration = null, int listeners = 1, SimulatedProxy? beside = null)
+        ulong seed, int windowBytes = 700, bool isCalm = false, string? configuration = null, int listeners = 1, SimulatedProxy? beside = null,
+        Action<SimulatedKernel>? prepare = null)
     {
         _ownsShared = beside is null;
         _shared = beside?._shared ?? new ProxyShared(2);
         Kernel = new SimulatedKernel(seed, windowBytes, isCalm);
+        prepare?.Invoke(Kernel);
         Loop = new EventLoop(Kernel, beside is null ? 0 : 1, seed);
         _worker = new ProxyWorker(Loop, _shared);
         for (var i = 0; i < listeners; i++)

@@ -16,15 +16,15 @@ internal sealed class UpstreamPlay : IDisposable
 
     public UpstreamPlay(string clusters, string routes = "{ match: { prefix: / }, route: { cluster: c, timeout: 0s } }", int listeners = 1)
     {
-        Proxy = new SimulatedProxy(7, windowBytes: 16 * 1024, isCalm: true, Configuration(clusters, routes, listeners), listeners);
-        Proxy.Kernel.OnConnect = (remote, far) =>
+        // The first check of a host happens in the first turn: the far ends must be there before.
+        Proxy = new SimulatedProxy(7, windowBytes: 16 * 1024, isCalm: true, Configuration(clusters, routes, listeners), listeners, prepare: kernel => kernel.OnConnect = (remote, far) =>
         {
             Connected.Add(remote.ToString());
             if (Refuses(remote))
                 return -Errno.ECONNREFUSED;
             _servers.Add((far, remote, new MessageReader(isRequest: true)));
             return 0;
-        };
+        });
     }
 
     public SimulatedProxy Proxy { get; }

@@ -120,11 +120,12 @@ internal sealed class HealthChecker
             _stats.Failure.Add(loop);
             if (result == ProbeResult.Unreachable)
                 _stats.NetworkFailure.Add(loop);
-            else if (result == ProbeResult.WrongService)
-                _stats.VerifyCluster.Add(loop);
             if (!fails && (_first || result != ProbeResult.Unreachable || ++_failures >= Config.UnhealthyThreshold))
                 fails = true;
         }
+        // Counts look-ups of the service's name, right or wrong.
+        if (Config.Http is { Service: not null } && result is ProbeResult.Passed or ProbeResult.Degraded or ProbeResult.WrongService)
+            _stats.VerifyCluster.Add(loop);
         _first = false;
         var excluded = result == ProbeResult.Excluded || (_health.IsExcluded && !passed && wasFailing && !Pends);
         Set(fails, passed ? result == ProbeResult.Degraded : _health.IsDegraded, excluded);

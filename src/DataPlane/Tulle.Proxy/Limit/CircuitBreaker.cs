@@ -11,8 +11,11 @@ public sealed class CircuitBreaker
     private uint _connectionsMax, _pendingMax, _requestsMax, _retriesMax; // Control thread writes; loops read.
     private int _connections, _pending, _requests, _retries; // Any loop, by Interlocked.
 
+    private volatile ThresholdsConfig _thresholds = ThresholdsConfig.Default;
+
     public void Configure(ThresholdsConfig thresholds)
     {
+        _thresholds = thresholds;
         _connectionsMax = thresholds.ConnectionsMax;
         _pendingMax = thresholds.PendingMax;
         _requestsMax = thresholds.RequestsMax;
@@ -34,7 +37,17 @@ public sealed class CircuitBreaker
 
     public void EndRequest() => Interlocked.Decrement(ref _requests);
 
-    public bool TryRetry() => Try(ref _retries, _retriesMax);
+    public bool TryRetry() => Try(ref _retries, RetriesAllowed());
+
+    /// <summary>With a budget: a share of what the cluster has to do now, and never less than a minimum.</summary>
+    private uint RetriesAllowed()
+    {
+        var thresholds = _thresholds;
+        if (thresholds.RetryBudgetPercent < 0)
+            return _retriesMax;
+        var busy = Math.Max(0, Volatile.Read(ref _requests)) + Math.Max(0, Volatile.Read(ref _pending));
+        return Math.Max((uint)(thresholds.RetryBudgetPercent / 100 * busy), thresholds.RetryBudgetMin);
+    }
 
     public void EndRetry() => Interlocked.Decrement(ref _retries);
 

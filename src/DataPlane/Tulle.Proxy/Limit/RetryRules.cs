@@ -34,6 +34,9 @@ internal static class RetryRules
         if (retry is null)
             return false;
         var status = response.Status;
+        // Another Envoy's rate limit: only the word that is made for it covers it.
+        if (response.Find("x-envoy-ratelimited"u8) >= 0)
+            return (retry.On & RetryOn.RateLimited) != 0;
         if ((retry.On & RetryOn.ServerError) != 0 && status is >= 500 and < 600)
             return true;
         if ((retry.On & RetryOn.GatewayError) != 0 && status is 502 or 503 or 504 && (retry.On & RetryOn.GatewayError) != 0)
@@ -50,6 +53,62 @@ internal static class RetryRules
                     return true;
             }
         }
-        return false;
+        return (retry.On & RetryOn.AnyGrpc) != 0 && (retry.On & GrpcWord(response)) != 0;
+    }
+
+    /// <summary>The word for the gRPC status in an answer's head (a trailers-only answer); over HTTP/1 too.</summary>
+    private static RetryOn GrpcWord(HttpHead response)
+    {
+        var at = response.Find("grpc-status"u8);
+        if (at < 0)
+            return RetryOn.None;
+        return response.Value(at) switch
+        {
+            [(byte)'1'] => RetryOn.GrpcCancelled,
+            [(byte)'4'] => RetryOn.GrpcDeadlineExceeded,
+            [(byte)'8'] => RetryOn.GrpcResourceExhausted,
+            [(byte)'1', (byte)'3'] => RetryOn.GrpcInternal,
+            [(byte)'1', (byte)'4'] => RetryOn.GrpcUnavailable,
+            _ => RetryOn.None,
+        };
+    }
+
+    /// <summary>The policy restricts itself to some requests, and this is none of them.</summary>
+    public static bool Excludes(RetryConfig retry, HttpHead request)
+    {
+        foreach (var matcher in retry.RequestHeaders)
+        {
+            if (HeaderMatching.Matches(matcher, request))
+                return false;
+        }
+        return retry.RequestHeaders.Count > 0;
+    }
+
+    /// <summary>Milliseconds until the next attempt: what the answer asks for, else a fully jittered exponential back-off.</summary>
+    public static long BackOffMs(RetryConfig retry, int attempts, HttpHead? response, long wallMicros, Base.SeededRandom random)
+    {
+        if (response is not null)
+        {
+            foreach (var header in retry.ResetHeaders)
+            {
+                if (AskedMs(header, response, wallMicros) is not ({ } asked and > 0))
+                    continue;
+                if (asked > retry.ResetMaxMs)
+                    break;
+                // Never earlier than asked, and not all at once: up to half as long again.
+                return asked + random.Next((int)Math.Max(1, asked / 2));
+            }
+        }
+        // A random time below base × (2^n − 1), at most the maximum.
+        var ceiling = Math.Min(retry.BackOffMaxMs, retry.BackOffBaseMs * ((1L << Math.Min(attempts, 16)) - 1));
+        return ceiling > 0 ? random.Next((int)Math.Min(ceiling, int.MaxValue)) : 0;
+    }
+
+    private static long? AskedMs(ResetHeaderConfig header, HttpHead response, long wallMicros)
+    {
+        var at = response.Find(header.Name);
+        if (at < 0 || !System.Buffers.Text.Utf8Parser.TryParse(response.Value(at), out long number, out var used) || used != response.Value(at).Length || number < 0 || number > 1L << 40)
+            return null;
+        return header.IsTimestamp ? number * 1000 - wallMicros / 1000 : number * 1000;
     }
 }

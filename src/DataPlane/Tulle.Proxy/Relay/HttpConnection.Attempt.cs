@@ -405,7 +405,7 @@ internal sealed partial class HttpConnection
         ReplyUpstreamFailure(reason, transportFailure);
     }
 
-    private bool TryRetry()
+    private bool TryRetry(HttpHead? answer = null)
     {
         var retry = _action!.Retry!;
         var stats = _cluster!.Stats;
@@ -428,9 +428,7 @@ internal sealed partial class HttpConnection
         }
         _countedRetry = true;
         stats.RequestRetry.Add(LoopIndex);
-        // Fully jittered exponential back-off: a random time below base × (2^n − 1), at most the maximum.
-        var ceiling = Math.Min(retry.BackOffMaxMs, retry.BackOffBaseMs * ((1L << Math.Min(_attempts, 16)) - 1));
-        _backOffUntil = Now + (ceiling > 0 ? Worker.Loop.Random.Next((int)Math.Min(ceiling, int.MaxValue)) : 0);
+        _backOffUntil = Now + RetryRules.BackOffMs(retry, _attempts, answer, Worker.Loop.Kernel.WallMicros, Worker.Loop.Random);
         _phase = AttemptPhase.BackOff;
         return true;
     }

@@ -9,13 +9,7 @@ namespace Tulle.Proxy;
 /// <summary>The request side: normalise, route, prepare the fields, carry the body.</summary>
 internal sealed partial class HttpConnection
 {
-    /// <summary>
-    /// Bytes of a request body kept for another try. Default 1 MiB. Source: Envoy per_connection_buffer_limit_bytes. Beyond it the request is not
-    /// retried (counted in retry_or_shadow_abandoned).
-    /// </summary>
-    private const int ReplayBytesMax = 1 << 20;
-
-    /// <summary>The same of all requests of one loop together. Default 64 MiB. Source: ours; Envoy has none, and 10,000 uploads would be 10 GB.</summary>
+    /// <summary>Bytes of bodies kept for another try, of all requests of one loop together; beyond it a request is not retried (counted in retry_or_shadow_abandoned). Default 64 MiB. Source: ours; Envoy has none, and 10,000 uploads would be 10 GB.</summary>
     private const long ReplayTotalBytesMax = 64 << 20;
 
     private RouteConfig? _route;
@@ -213,7 +207,7 @@ internal sealed partial class HttpConnection
         }
         if (!_manager.IsInbound && PeerMetadata.MayTell(_manager, cluster.Config))
             PeerMetadata.Tell(Worker, head, PeerFields.Both);
-        _canReplay = action.Retry is not null;
+        _canReplay = action.Retry is { } policy && !RetryRules.Excludes(policy, head);
         NextAttempt();
     }
 
@@ -427,7 +421,7 @@ internal sealed partial class HttpConnection
 
     private void AppendReplay(ReadOnlySpan<byte> data)
     {
-        if (_replayLength + data.Length > ReplayBytesMax || Worker.ReplayBytes + data.Length > ReplayTotalBytesMax)
+        if (_replayLength + data.Length > _action!.ReplayBytesMax || Worker.ReplayBytes + data.Length > ReplayTotalBytesMax)
         {
             _cluster!.Stats.RetryBufferFull.Add(LoopIndex);
             _canReplay = false;

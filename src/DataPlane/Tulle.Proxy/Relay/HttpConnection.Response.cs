@@ -388,7 +388,7 @@ internal sealed partial class HttpConnection
             _record.ExtraReason = FailureReason.RetryLimit;
             return false;
         }
-        if (!_canReplay || !TryRetry())
+        if (!_canReplay || !TryRetry(_response))
             return false;
         var countedRetry = _countedRetry;
         var whole = !_response.IsClose && _response.ContentLength >= 0 && _requestComplete && up!.InEnd - up.InStart == _response.ContentLength;

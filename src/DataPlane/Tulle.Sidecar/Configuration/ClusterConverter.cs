@@ -119,6 +119,17 @@ internal static class ClusterConverter
             var read = new ThresholdsConfig(
                 (uint)threshold.IntegerOr("max_connections", 1024, 0, uint.MaxValue), (uint)threshold.IntegerOr("max_pending_requests", 1024, 0, uint.MaxValue),
                 (uint)threshold.IntegerOr("max_requests", 1024, 0, uint.MaxValue), (uint)threshold.IntegerOr("max_retries", 3, 0, uint.MaxValue));
+            if (threshold.Child("retry_budget") is { } budget)
+            {
+                var percent = budget.Child("budget_percent");
+                read = read with
+                {
+                    RetryBudgetPercent = percent is null ? 20 : percent.Number("value") ?? 0,
+                    RetryBudgetMin = (uint)budget.IntegerOr("min_retry_concurrency", 3, 0, uint.MaxValue),
+                };
+                percent?.Done();
+                budget.Done();
+            }
             threshold.Done();
             if (isDefault)
                 result = read;

@@ -23,6 +23,9 @@ internal sealed class ConversionContext(string subject, Func<string, SecretConfi
     /// <summary>How many bytes a direct response of the route table being read may have; null sets no bound (other places than route tables).</summary>
     public long? DirectBodyBytesMax { get; set; }
 
+    /// <summary>Bytes of a body kept for retries in the virtual host being read.</summary>
+    public int ReplayBytesMax { get; set; } = 1 << 20;
+
     /// <summary>Secrets used, also those that are not here yet.</summary>
     public List<SecretReference> Secrets { get; } = [];
 

@@ -49,7 +49,8 @@ internal static class RouteConverter
             host.Fail("domains", "at least one domain is needed");
         var request = HeaderEditsConverter.Convert(host, "request_headers_to_add", "request_headers_to_remove");
         var response = HeaderEditsConverter.Convert(host, "response_headers_to_add", "response_headers_to_remove");
-        var retry = host.Child("retry_policy") is { } policy ? Retry(policy, context) : null;
+        var retry = host.Child("retry_policy") is { } policy ? RetryConverter.Convert(policy, context) : null;
+        context.ReplayBytesMax = ReplayBytes(host, 1 << 20);
         var requireTls = host.Choice("require_tls", "NONE", "NONE", "EXTERNAL_ONLY", "ALL");
         var routes = new List<RouteConfig>();
         foreach (var route in host.Children("routes"))
@@ -88,7 +89,8 @@ internal static class RouteConverter
         var request = HeaderEditsConverter.Convert(route, "request_headers_to_add", "request_headers_to_remove");
         var response = HeaderEditsConverter.Convert(route, "response_headers_to_add", "response_headers_to_remove");
         PerFilter(route);
-        var action = route.Child("route") is { } forward ? Action(forward, context, knownCluster, hostRetry, match) : null;
+        var replay = ReplayBytes(route, context.ReplayBytesMax);
+        var action = route.Child("route") is { } forward ? Action(forward, context, knownCluster, hostRetry, match, replay) : null;
         var redirect = route.Child("redirect") is { } moved ? Redirect(moved, context) : null;
         DirectResponseConfig? direct = null;
         if (route.Child("direct_response") is { } answer)
@@ -168,7 +170,7 @@ internal static class RouteConverter
         return result;
     }
 
-    private static RouteActionConfig Action(FieldReader action, ConversionContext context, Func<string, bool>? knownCluster, RetryConfig? hostRetry, RouteMatchConfig match)
+    private static RouteActionConfig Action(FieldReader action, ConversionContext context, Func<string, bool>? knownCluster, RetryConfig? hostRetry, RouteMatchConfig match, int replayBytesMax)
     {
         var clusters = new List<WeightedClusterConfig>();
         var subset = BalanceConverter.MetadataMatch(action);
@@ -214,7 +216,8 @@ internal static class RouteConverter
             TimeoutMs = (long)(action.DurationMs("timeout") ?? 15_000),
             IdleTimeoutMs = action.DurationMs("idle_timeout") is { } idle ? (long)idle : null,
             MaxDurationMs = maxDuration,
-            Retry = action.Child("retry_policy") is { } retry ? Retry(retry, context) : hostRetry,
+            Retry = action.Child("retry_policy") is { } retry ? RetryConverter.Convert(retry, context) : hostRetry,
+            ReplayBytesMax = replayBytesMax,
             PrefixRewrite = action.Text("prefix_rewrite") is { Length: > 0 } prefix ? Encoding.UTF8.GetBytes(prefix) : null,
             MatchedPrefixBytes = match.Prefix?.Length ?? match.SeparatedPrefix?.Length ?? -1,
             RegexRewrite = regex is null ? null : RegexRewrite(regex, context),
@@ -234,6 +237,13 @@ internal static class RouteConverter
         };
         action.Done("is not supported by this proxy");
         return result;
+    }
+
+    /// <summary>The newer field before the older one, a route's before its virtual host's.</summary>
+    private static int ReplayBytes(FieldReader holder, int otherwise)
+    {
+        var older = holder.Integer("per_request_buffer_limit_bytes", 0, uint.MaxValue);
+        return (int)Math.Min(int.MaxValue, holder.Integer("request_body_buffer_limit", 0, long.MaxValue) ?? older ?? otherwise);
     }
 
     private static Dictionary<string, bool> Upgrades(FieldReader action, out bool terminateConnect)
@@ -307,40 +317,6 @@ internal static class RouteConverter
             },
         };
         redirect.Done("is not supported by this proxy");
-        return result;
-    }
-
-    private static RetryConfig Retry(FieldReader retry, ConversionContext context)
-    {
-        _ = RetryWords.TryParse(retry.Text("retry_on", ""), out var on);
-        long backOff = 25;
-        long? backOffMax = null;
-        if (retry.Child("retry_back_off") is { } back)
-        {
-            backOff = Math.Max(1, (long)(back.DurationMs("base_interval") ?? 25));
-            backOffMax = (long?)back.DurationMs("max_interval");
-            back.Done();
-        }
-        var avoid = false;
-        foreach (var predicate in retry.Children("retry_host_predicate"))
-        {
-            avoid |= predicate.Text("name", "").Contains("previous_hosts", StringComparison.Ordinal);
-            ConversionContext.Typed(predicate).Config.Done();
-            predicate.Done();
-        }
-        var result = new RetryConfig
-        {
-            On = on,
-            RetriesMax = (int)(retry.Integer("num_retries", 0, uint.MaxValue) ?? 1),
-            PerTryTimeoutMs = (long)(retry.DurationMs("per_try_timeout") ?? 0),
-            StatusCodes = retry.List("retriable_status_codes").Select(n => (int)n.AsInteger).ToList(),
-            ResponseHeaders = MatcherConverter.Headers(retry, "retriable_headers", context),
-            BackOffBaseMs = backOff,
-            BackOffMaxMs = backOffMax ?? backOff * 10,
-            AvoidPreviousHosts = avoid,
-            HostSelectionAttemptsMax = (int)(retry.Integer("host_selection_retry_max_attempts", 1, int.MaxValue) ?? 1),
-        };
-        retry.Done("is not supported by this proxy");
         return result;
     }
 }

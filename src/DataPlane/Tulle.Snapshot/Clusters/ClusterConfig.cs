@@ -158,10 +158,16 @@ public sealed record DnsTargetConfig(string Host, int Port, EndpointConfig Endpo
 /// <param name="ConnectionsMax">Default 1,024. Source: Envoy CircuitBreakers.Thresholds. Excess: waits, or UO.</param>
 /// <param name="PendingMax">Requests waiting for a connection. Default 1,024. Excess: 503 UO.</param>
 /// <param name="RequestsMax">Requests in flight. Default 1,024. Excess: 503 UO.</param>
-/// <param name="RetriesMax">Retries in flight. Default 3. Excess: the last answer is passed on.</param>
+/// <param name="RetriesMax">Retries in flight. Default 3. Excess: the last answer is passed on. Not looked at with a budget.</param>
 public sealed record ThresholdsConfig(uint ConnectionsMax, uint PendingMax, uint RequestsMax, uint RetriesMax)
 {
     public static ThresholdsConfig Default { get; } = new(1024, 1024, 1024, 3);
+
+    /// <summary>Retries in flight in percent of the requests that wait or are in flight; negative: no budget, <see cref="RetriesMax"/> holds. Default with a budget 20.</summary>
+    public double RetryBudgetPercent { get; init; } = -1;
+
+    /// <summary>Retries in flight that are always allowed, with a budget. Default 3.</summary>
+    public uint RetryBudgetMin { get; init; } = 3;
 }
 
 /// <summary>A transport chosen by endpoint metadata; TLS null means plain text.</summary>

@@ -31,6 +31,13 @@ public static class RetryWords
         "retriable-status-codes" => RetryOn.StatusCodes,
         "retriable-headers" => RetryOn.Headers,
         "reset-before-request" => RetryOn.ResetBeforeRequest,
+        "envoy-ratelimited" => RetryOn.RateLimited,
+        "http3-post-connect-failure" => RetryOn.Http3PostConnect,
+        "cancelled" => RetryOn.GrpcCancelled,
+        "deadline-exceeded" => RetryOn.GrpcDeadlineExceeded,
+        "internal" => RetryOn.GrpcInternal,
+        "resource-exhausted" => RetryOn.GrpcResourceExhausted,
+        "unavailable" => RetryOn.GrpcUnavailable,
         _ => RetryOn.None,
     };
 }

@@ -82,58 +82,6 @@ public sealed record RegexRewriteConfig(Regex Pattern, string Substitution);
 
 public sealed record DirectResponseConfig(int Status, byte[] Body);
 
-[Flags]
-public enum RetryOn : ushort
-{
-    None = 0,
-    ServerError = 1,
-    GatewayError = 2,
-    Reset = 4,
-    ConnectFailure = 8,
-    RefusedStream = 16,
-    Retriable4xx = 32,
-    StatusCodes = 64,
-    Headers = 128,
-    ResetBeforeRequest = 256,
-}
-
-public sealed record RetryConfig
-{
-    public RetryOn On { get; init; }
-
-    /// <summary>Default 1. Source: Envoy RetryPolicy.num_retries.</summary>
-    public int RetriesMax { get; init; } = 1;
-
-    public long PerTryTimeoutMs { get; init; }
-
-    public IReadOnlyList<int> StatusCodes { get; init; } = [];
-
-    public IReadOnlyList<HeaderMatcher> ResponseHeaders { get; init; } = [];
-
-    /// <summary>Default 25. Source: Envoy's upstream.base_retry_backoff_ms.</summary>
-    public long BackOffBaseMs { get; init; } = 25;
-
-    public long BackOffMaxMs { get; init; } = 250;
-
-    /// <summary>previous_hosts predicate: another endpoint than before.</summary>
-    public bool AvoidPreviousHosts { get; init; }
-
-    /// <summary>omit_canary_hosts predicate.</summary>
-    public bool AvoidCanaries { get; init; }
-
-    /// <summary>omit_host_metadata predicate: endpoints that have all of these are avoided.</summary>
-    public SubsetMatch AvoidMetadata { get; init; } = SubsetMatch.None;
-
-    /// <summary>previous_priorities: after every so many attempts their priorities are avoided. 0: never.</summary>
-    public int PreviousPrioritiesFrequency { get; init; }
-
-    /// <summary>Earlier attempts matter to the choice of the next host.</summary>
-    public bool ChoosesHosts => AvoidPreviousHosts || AvoidCanaries || !AvoidMetadata.IsEmpty || PreviousPrioritiesFrequency > 0;
-
-    /// <summary>Default 1. Source: Envoy host_selection_retry_max_attempts.</summary>
-    public int HostSelectionAttemptsMax { get; init; } = 1;
-}
-
 /// <summary>What happens to a request that matched.</summary>
 public sealed record RouteActionConfig
 {
@@ -157,6 +105,9 @@ public sealed record RouteActionConfig
     public long MaxDurationMs { get; init; }
 
     public RetryConfig? Retry { get; init; }
+
+    /// <summary>Bytes of a request's body kept for another try; a longer body is not retried. Default 1 MiB. Source: Envoy per_request_buffer_limit_bytes, else its connection buffer limit.</summary>
+    public int ReplayBytesMax { get; init; } = 1 << 20;
 
     public byte[]? PrefixRewrite { get; init; }
 

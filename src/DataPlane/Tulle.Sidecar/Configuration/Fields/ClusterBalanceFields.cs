@@ -75,9 +75,16 @@ internal static class ClusterBalanceFields
         ["max_pending_requests"] = Obeyed,
         ["max_requests"] = Obeyed,
         ["max_retries"] = Obeyed,
-        ["retry_budget"] = Refused(Later.Safe),
+        ["retry_budget"] = Obeyed.Of(() => RetryBudget),
         ["track_remaining"] = Warned("the gauges of what remains are not kept; they come with the issue requests"),
         ["max_connection_pools"] = Refused(Later.Safe),
+    };
+
+    public static readonly MessageFields RetryBudget = new ProtoFields("envoy.config.cluster.v3.CircuitBreakers.Thresholds.RetryBudget")
+    {
+        ["budget_percent"] = Obeyed.Of(() => CoreFields.Percent),
+        ["budget_interval"] = Refused(Later.Never),
+        ["min_retry_concurrency"] = Obeyed,
     };
 
     public static readonly MessageFields OutlierDetection = new ProtoFields("envoy.config.cluster.v3.OutlierDetection")

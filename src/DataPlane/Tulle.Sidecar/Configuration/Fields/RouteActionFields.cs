@@ -96,22 +96,22 @@ internal static class RouteActionFields
         ["num_retries"] = Obeyed,
         ["per_try_timeout"] = Obeyed,
         ["per_try_idle_timeout"] = Refused(Later.Safe),
-        ["retry_priority"] = Refused(Later.Safe),
+        ["retry_priority"] = Obeyed.Of(() => RetryPriority),
         ["retry_host_predicate"] = Obeyed.Of(() => RetryHostPredicate),
         ["retry_options_predicates"] = Refused(Later.Never),
         ["host_selection_retry_max_attempts"] = Obeyed,
         ["retriable_status_codes"] = Obeyed,
         ["retry_back_off"] = Obeyed.Of(() => RetryBackOff),
-        ["rate_limited_retry_back_off"] = Refused(Later.Safe),
+        ["rate_limited_retry_back_off"] = Obeyed.Of(() => RateLimitedRetryBackOff),
         ["retriable_headers"] = Obeyed.Of(() => RouteTableFields.HeaderMatcher),
-        ["retriable_request_headers"] = Refused(Later.Safe),
+        ["retriable_request_headers"] = Obeyed.Of(() => RouteTableFields.HeaderMatcher),
         ["refresh_cluster_on_retry"] = Refused(Later.Never),
     };
 
     public static readonly MessageFields RetryHostPredicate = new ProtoFields("envoy.config.route.v3.RetryPolicy.RetryHostPredicate")
     {
         ["name"] = Obeyed,
-        ["typed_config"] = Obeyed.Of(() => [PreviousHostsPredicate]),
+        ["typed_config"] = Obeyed.Of(() => [PreviousHostsPredicate, OmitCanaryHostsPredicate, OmitHostMetadata]),
     };
 
     public static readonly MessageFields RetryBackOff = new ProtoFields("envoy.config.route.v3.RetryPolicy.RetryBackOff")
@@ -122,5 +122,37 @@ internal static class RouteActionFields
 
     public static readonly MessageFields PreviousHostsPredicate = new ProtoFields("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate")
     {
+    };
+
+    public static readonly MessageFields OmitCanaryHostsPredicate = new ProtoFields("envoy.extensions.retry.host.omit_canary_hosts.v3.OmitCanaryHostsPredicate")
+    {
+    };
+
+    public static readonly MessageFields OmitHostMetadata = new ProtoFields("envoy.extensions.retry.host.omit_host_metadata.v3.OmitHostMetadataConfig")
+    {
+        ["metadata_match"] = Obeyed.Of(() => CoreFields.Metadata),
+    };
+
+    public static readonly MessageFields RetryPriority = new ProtoFields("envoy.config.route.v3.RetryPolicy.RetryPriority")
+    {
+        ["name"] = Obeyed,
+        ["typed_config"] = Obeyed.Of(() => [PreviousPriorities]),
+    };
+
+    public static readonly MessageFields PreviousPriorities = new ProtoFields("envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig")
+    {
+        ["update_frequency"] = Obeyed,
+    };
+
+    public static readonly MessageFields RateLimitedRetryBackOff = new ProtoFields("envoy.config.route.v3.RetryPolicy.RateLimitedRetryBackOff")
+    {
+        ["reset_headers"] = Obeyed.Of(() => ResetHeader),
+        ["max_interval"] = Obeyed,
+    };
+
+    public static readonly MessageFields ResetHeader = new ProtoFields("envoy.config.route.v3.RetryPolicy.ResetHeader")
+    {
+        ["name"] = Obeyed,
+        ["format"] = Obeyed,
     };
 }

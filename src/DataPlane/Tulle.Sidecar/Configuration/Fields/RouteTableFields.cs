@@ -50,8 +50,8 @@ internal static class RouteTableFields
         ["retry_policy_typed_config"] = Refused(Later.Never),
         ["hedge_policy"] = Refused(Later.Policies),
         ["include_is_timeout_retry_header"] = Refused(Later.Safe),
-        ["per_request_buffer_limit_bytes"] = Refused(Later.Safe),
-        ["request_body_buffer_limit"] = Refused(Later.Safe),
+        ["per_request_buffer_limit_bytes"] = Obeyed,
+        ["request_body_buffer_limit"] = Obeyed,
         ["request_mirror_policies"] = Refused(Later.Requests),
         ["metadata"] = Harmless("only describes"),
         ["route_specifiers"] = Refused(Later.Never),
@@ -74,9 +74,9 @@ internal static class RouteTableFields
         ["response_headers_to_add"] = Obeyed.Of(() => CoreFields.HeaderValueOption),
         ["response_headers_to_remove"] = Obeyed,
         ["tracing"] = Warned("nothing is traced yet"),
-        ["per_request_buffer_limit_bytes"] = Refused(Later.Safe),
+        ["per_request_buffer_limit_bytes"] = Obeyed,
         ["stat_prefix"] = Warned("no statistics are kept per route; they come with the issue requests"),
-        ["request_body_buffer_limit"] = Refused(Later.Safe),
+        ["request_body_buffer_limit"] = Obeyed,
         ["route_specifiers"] = Refused(Later.Never),
     };
 
