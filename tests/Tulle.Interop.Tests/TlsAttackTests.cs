@@ -45,7 +45,8 @@ public sealed class TlsAttackTests : IAsyncLifetime
               - {{Cluster("source", _source, $", transport_socket: {{ name: tls, typed_config: {{ \"@type\": {At}.transport_sockets.tls.v3.UpstreamTlsContext }} }}")}}
             """);
         _proxy = Program.Start(Surroundings.Proxy, ["-c", $"{_folder}/bootstrap.yaml", "--concurrency", "1", "-l", "warning"]);
-        await Surroundings.UntilAsync("the proxy accepts", () => Surroundings.AcceptsAsync(_tls));
+        foreach (var port in new[] { _tls, _late, _both })
+            await Surroundings.UntilAsync("the proxy accepts", () => Surroundings.AcceptsAsync(port));
     }
 
     public async Task DisposeAsync()
