@@ -32,6 +32,10 @@ public class ClientAddressTests
     }
 
     [Fact]
+    public void Row05_the_direct_peer_is_known_beside_the_client() => Assert.Equal(Through(Edge, Get("/"), PeerRoute).Field("x-peer"),
+        Through("", Get("/", "X-Forwarded-For: 8.8.8.8"), PeerRoute.Replace("DOWNSTREAM_REMOTE", "DOWNSTREAM_DIRECT_REMOTE", StringComparison.Ordinal)).Field("x-peer"));
+
+    [Fact]
     public void Row05_every_line_of_forwarded_for_stays_and_the_peer_is_appended()
     {
         var peer = Through(Edge, Get("/"), PeerRoute).Field("x-peer");

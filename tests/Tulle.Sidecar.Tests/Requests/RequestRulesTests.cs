@@ -84,6 +84,15 @@ public class RequestRulesTests
     [InlineData("upgrade_configs: [ { upgrade_type: CONNECT } ]")]
     public void Row36_CONNECT_without_a_route_is_a_404(string manager) => Assert.Equal("404", Through(manager, "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n").Status);
 
+    [Theory]
+    [InlineData("GET /", "426")]
+    [InlineData("GET / HTTP/0.9", "426")]
+    [InlineData("GET / HTTP/1.2", "426")]
+    [InlineData("GET / HTTP/2.0", "426")]
+    [InlineData("GET  HTTP/1.1", "400")]
+    [InlineData("GET / http/1.1", "400")]
+    public void Row37_other_versions_are_426(string line, string status) => Assert.Equal(status, Through("", line + "\r\nHost: a\r\n\r\n").Status);
+
     [Fact]
     public void Row13_absolute_targets_can_be_switched_off() =>
         Assert.Equal("404", Through("http_protocol_options: { allow_absolute_url: false }", "GET http://a/p HTTP/1.1\r\nHost: a\r\n\r\n").Status);

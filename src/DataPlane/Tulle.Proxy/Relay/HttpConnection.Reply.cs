@@ -22,6 +22,9 @@ internal sealed partial class HttpConnection
             case ParseStatus.UnknownCoding:
                 Reply(501, "Not Implemented"u8, FailureReason.DownstreamProtocol, "http1.invalid_transfer_encoding");
                 break;
+            case ParseStatus.BadVersion:
+                Reply(426, "Upgrade Required"u8, FailureReason.VersionUnsupported);
+                break;
             case ParseStatus.LengthAndChunked:
                 Reply(400, "Bad Request"u8, FailureReason.DownstreamProtocol, "http1.content_length_and_chunked_not_allowed");
                 break;

@@ -97,6 +97,10 @@ public static class LogWriter
             case LogOperator.DownstreamDirectRemoteAddress:
                 AddAddress(ref writer, record.DownstreamDirectRemote);
                 break;
+            case LogOperator.DownstreamDirectRemoteAddressWithoutPort:
+                Span<byte> direct = stackalloc byte[64];
+                writer.Add(direct[..record.DownstreamDirectRemote.FormatIp(direct)]);
+                break;
             case LogOperator.RequestedServerName:
                 writer.AddText(record.ServerName);
                 break;

@@ -97,6 +97,9 @@ public static class Http1Parser
         head.Method = method;
         var targetStart = space + 1;
         var targetLength = line[targetStart..].IndexOfAnyExcept(TargetBytes);
+        // A target and nothing behind it is HTTP/0.9 (Envoy answers that 426, as any other version).
+        if (targetLength < 0 && line.Length > targetStart)
+            return ParseStatus.BadVersion;
         if (targetLength <= 0 || line[targetStart + targetLength] != ' ')
             return ParseStatus.BadRequest;
         var version = line[(targetStart + targetLength + 1)..];
