@@ -98,18 +98,26 @@ public static class Http1Parser
         var targetStart = space + 1;
         var targetLength = line[targetStart..].IndexOfAnyExcept(TargetBytes);
         // A target and nothing behind it is HTTP/0.9 (Envoy answers that 426, as any other version).
-        if (targetLength < 0 && line.Length > targetStart)
-            return ParseStatus.BadVersion;
-        if (targetLength <= 0 || line[targetStart + targetLength] != ' ')
+        var isOtherVersion = targetLength < 0 && line.Length > targetStart;
+        if (isOtherVersion)
+            targetLength = line.Length - targetStart;
+        else if (targetLength <= 0 || line[targetStart + targetLength] != ' ')
             return ParseStatus.BadRequest;
-        var version = line[(targetStart + targetLength + 1)..];
-        if (version.Length != 8 || !version.StartsWith("HTTP/1."u8) || version[7] is not ((byte)'0' or (byte)'1'))
-            return version.StartsWith("HTTP/"u8) ? ParseStatus.BadVersion : ParseStatus.BadRequest;
-        head.MinorVersion = version[7] - '0';
+        else
+        {
+            var version = line[(targetStart + targetLength + 1)..];
+            isOtherVersion = version.Length != 8 || !version.StartsWith("HTTP/1."u8) || version[7] is not ((byte)'0' or (byte)'1');
+            if (isOtherVersion && !version.StartsWith("HTTP/"u8))
+                return ParseStatus.BadRequest;
+            head.MinorVersion = isOtherVersion ? 1 : version[7] - '0';
+        }
         head.SetStart(start, space, start + targetStart, targetLength);
         head.HasFragment = line.Slice(targetStart, targetLength).IndexOf((byte)'#') >= 0;
         head.IsClose = head.MinorVersion == 0;
         var status = ParseFields(data, lineEnd + 2, head, fieldsMax, isRequest: true);
+        // Told last: what is malformed besides is 400 however it arrives, and the version is only judged of a whole head.
+        if (isOtherVersion && status == ParseStatus.Done)
+            return ParseStatus.BadVersion;
         return status == ParseStatus.Done ? SplitTarget(data, head, start + targetStart, targetLength) : status;
     }
 
