@@ -6,6 +6,15 @@ namespace Tulle.Interop.Tests;
 /// <summary>tulle-proxy as a program: real sockets, curl, openssl, an independent xDS server.</summary>
 public sealed class ProxyProgramTests : IDisposable
 {
+    /// <summary>The cipher code as it is shipped, compiled by another compiler than the one unit tests run on, beside libcrypto's.</summary>
+    [Fact]
+    public async Task The_shipped_form_s_own_ciphers_agree_with_libcrypto()
+    {
+        var (code, output, errors) = await Program.RunAsync(Surroundings.Proxy, ["--self-test"], 60);
+        Assert.True(code == 0, output + errors);
+        Assert.StartsWith("AES-GCM: ", output, StringComparison.Ordinal);
+    }
+
     private readonly string _folder = Directory.CreateTempSubdirectory("tulle-proxy-").FullName;
     private readonly int _listen = Surroundings.FreePort();
     private readonly int _upstream = Surroundings.FreePort();

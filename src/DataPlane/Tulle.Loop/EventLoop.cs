@@ -93,6 +93,8 @@ public sealed class EventLoop
 
     public void Run()
     {
+        // Nothing here depends on who called whom: without this every await captures a context and runs its continuation through it.
+        using var flow = ExecutionContext.SuppressFlow();
         while (!_stop)
             Turn(-1);
     }

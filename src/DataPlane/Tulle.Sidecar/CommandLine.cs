@@ -34,6 +34,9 @@ internal sealed class CommandLine
 
     public bool ShowHelp { get; private set; }
 
+    /// <summary>Ours, not in the help: compares the program's own cipher code with libcrypto's, in the form that runs.</summary>
+    public bool SelfTest { get; private set; }
+
     public string? Error { get; private set; }
 
     private static readonly HashSet<string> Switches = new(StringComparer.Ordinal)
@@ -67,6 +70,8 @@ internal sealed class CommandLine
                 result.ShowHelp = true;
             else if (name == "--version")
                 result.ShowVersion = true;
+            else if (name == "--self-test")
+                result.SelfTest = true;
             else if (Switches.Contains(name))
                 continue;
             else if (inline is not null)
@@ -76,7 +81,7 @@ internal sealed class CommandLine
             else
                 result.Error = $"{name} needs a value, or is not a flag of this program; see --help";
         }
-        if (result.Error is null && !result.ShowHelp && !result.ShowVersion && result.ConfigPath.Length == 0 && result.ConfigYaml.Length == 0)
+        if (result.Error is null && !result.ShowHelp && !result.ShowVersion && !result.SelfTest && result.ConfigPath.Length == 0 && result.ConfigYaml.Length == 0)
             result.Error = "a configuration is needed: -c FILE or --config-yaml TEXT";
         return result;
     }

@@ -21,6 +21,13 @@ if (options.ShowVersion)
     Console.WriteLine($"tulle-proxy  version: {ProxyVersion.Text}");
     return 0;
 }
+if (options.SelfTest)
+{
+    var wrong = CipherSelfTest.Run(out var summary);
+    Console.WriteLine(wrong ?? summary);
+    return wrong is null ? 0 : 1;
+}
+GcmChoice.OnMade = chosen => Tulle.Sidecar.Log.Write("info", "main", chosen);
 
 var diagnostics = new Diagnostics();
 Bootstrap bootstrap;

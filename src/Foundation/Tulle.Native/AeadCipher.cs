@@ -7,7 +7,10 @@ public enum AeadKind : byte
     ChaCha20Poly1305,
 }
 
-/// <summary>One AEAD key in one direction: AES-GCM in our own vector code where the processor has the instructions, else an EVP context that is set up once and given only a new nonce per record.</summary>
+/// <summary>
+/// One AEAD key in one direction: AES-GCM in our own vector code for the records that <see cref="GcmChoice"/> gives it, else an EVP context that is set up once (at the first such record) and
+/// given only a new nonce per record.
+/// </summary>
 public sealed unsafe class AeadCipher : IDisposable
 {
     public const int TagBytes = 16;
@@ -19,27 +22,38 @@ public sealed unsafe class AeadCipher : IDisposable
     private static readonly nint s_chaCha = OpenSsl.EVP_CIPHER_fetch(0, "ChaCha20-Poly1305", null);
 
     private readonly int _encrypt;
+    private readonly int _ownBelow;
     private readonly GcmKey? _own;
     private nint _context;
 
     public AeadCipher(AeadKind kind, ReadOnlySpan<byte> key, bool encrypt)
+        : this(kind, key, encrypt, GcmChoice.OwnBelow)
+    {
+    }
+
+    /// <param name="ownBelow">Records below this length are our own code's.</param>
+    public AeadCipher(AeadKind kind, ReadOnlySpan<byte> key, bool encrypt, int ownBelow)
     {
         Kind = kind;
         _encrypt = encrypt ? 1 : 0;
-        if (kind != AeadKind.ChaCha20Poly1305 && key.Length == KeyBytes(kind) && GcmKey.IsReady)
-        {
+        _ownBelow = ownBelow;
+        if (kind != AeadKind.ChaCha20Poly1305 && key.Length == KeyBytes(kind) && ownBelow > 0)
             _own = new GcmKey(key);
-            return;
-        }
+        else
+            MakeContext(key);
+    }
+
+    private void MakeContext(ReadOnlySpan<byte> key)
+    {
         _context = OpenSsl.EVP_CIPHER_CTX_new();
-        var cipher = kind switch
+        var cipher = Kind switch
         {
             AeadKind.Aes128Gcm => s_aes128,
             AeadKind.Aes256Gcm => s_aes256,
             _ => s_chaCha,
         };
-        if (key.Length != KeyBytes(kind) || OpenSsl.EVP_CipherInit_ex(_context, cipher, 0, key, default, _encrypt) != 1)
-            throw new InvalidOperationException($"libcrypto refused a {kind} key of {key.Length} bytes: {OpenSsl.TakeError()}");
+        if (key.Length != KeyBytes(Kind) || OpenSsl.EVP_CipherInit_ex(_context, cipher, 0, key, default, _encrypt) != 1)
+            throw new InvalidOperationException($"libcrypto refused a {Kind} key of {key.Length} bytes: {OpenSsl.TakeError()}");
     }
 
     public AeadKind Kind { get; }
@@ -53,8 +67,13 @@ public sealed unsafe class AeadCipher : IDisposable
             return false;
         if (_own is not null)
         {
-            _own.Seal(nonce, associated, plaintext, lastByte, output);
-            return true;
+            if (plaintext.Length < _ownBelow)
+            {
+                _own.Seal(nonce, associated, plaintext, lastByte, output);
+                return true;
+            }
+            if (_context == 0)
+                MakeContext(_own.Key);
         }
         if (OpenSsl.EVP_CipherInit_ex(_context, 0, 0, default, nonce, -1) != 1)
             return false;
@@ -80,7 +99,12 @@ public sealed unsafe class AeadCipher : IDisposable
         if (length < 0 || output.Length < length)
             return false;
         if (_own is not null)
-            return _own.Open(nonce, associated, sealedText, output);
+        {
+            if (length < _ownBelow)
+                return _own.Open(nonce, associated, sealedText, output);
+            if (_context == 0)
+                MakeContext(_own.Key);
+        }
         if (OpenSsl.EVP_CipherInit_ex(_context, 0, 0, default, nonce, -1) != 1)
             return false;
         int written;

@@ -8,26 +8,32 @@ using CryptographicOperations = System.Security.Cryptography.CryptographicOperat
 namespace Tulle.Native;
 
 /// <summary>
-/// AES-GCM (NIST SP 800-38D) for TLS records in the processor's own AES and carry-less multiplication, 12 blocks at a time: libcrypto 3.0 multiplies
+/// AES-GCM (NIST SP 800-38D) for TLS records in the processor's own AES and carry-less multiplication of two blocks at once, 8 blocks at a time: libcrypto 3.0 multiplies
 /// 128 bits at a time and looks its state up through five calls per record. Time does not depend on key or data: no tables, no branches on either.
-/// The state is plain data. Where the processor lacks the instructions, <see cref="AeadCipher"/> uses libcrypto.
+/// The state is plain data. <see cref="GcmChoice"/> says when it is used, <see cref="AeadCipher"/> uses libcrypto else.
 /// </summary>
 public sealed unsafe class GcmKey
 {
-    /// <summary>Blocks whose counters are encrypted side by side: enough to hide the latency of AESENC, few enough for 16 registers.</summary>
-    private const int ChunkBlocks = 12;
+    /// <summary>Blocks whose counters are encrypted side by side: enough to hide the latency of AESENC, few enough for 16 registers with what is multiplied between the rounds.</summary>
+    private const int ChunkBlocks = 8;
     private const int ChunkBytes = ChunkBlocks * 16;
 
     /// <summary>Powers of the hash key kept: a rest of at most a chunk and the block of lengths are multiplied at once.</summary>
-    private const int Powers = 16;
+    private const int Powers = ChunkBlocks + 1;
 
     /// <summary>x^128 + x^7 + x^2 + x + 1 with its bits reversed, without the term that falls out (SP 800-38D section 6.3).</summary>
     private const ulong Polynomial = 0xC200000000000000;
 
-    private static readonly byte[] s_zeroChunk = new byte[ChunkBytes];
-    private static readonly Vector128<byte> s_reverse = Vector128.Create((byte)15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-    private static int s_preparing;
-    private static volatile bool s_isReady;
+    private static ReadOnlySpan<byte> ZeroChunk => [
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+    /// <summary>A constant, not a field: a field of a class that has anything to initialize is asked for at every use in the native form.</summary>
+    private static Vector128<byte> Reversal
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Vector128.Create((byte)15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    }
 
     /// <summary>Powers of H, highest first, each times x (which spares a shift per product), then the round keys.</summary>
     private readonly Vector128<byte>[] _material;
@@ -41,7 +47,7 @@ public sealed unsafe class GcmKey
         ExpandKey(key, MemoryMarshal.Cast<Vector128<byte>, uint>(_material.AsSpan(Powers)));
         fixed (Vector128<byte>* material = _material)
         {
-            var h = Ssse3.Shuffle(Encrypt(material + Powers, Vector128<byte>.Zero), s_reverse).AsUInt64();
+            var h = Ssse3.Shuffle(Encrypt(material + Powers, Vector128<byte>.Zero), Reversal).AsUInt64();
             var carry = 0 - (h[1] >> 63);
             var power = Vector128.Create((h[0] << 1) ^ (carry & 1), (h[1] << 1 | h[0] >> 63) ^ (carry & Polynomial));
             var powers = (Vector128<ulong>*)material;
@@ -51,30 +57,14 @@ public sealed unsafe class GcmKey
         }
     }
 
-    public static bool IsSupported => Aes.IsSupported && Ssse3.IsSupported && Pclmulqdq.V512.IsSupported && Avx512BW.IsSupported;
+    /// <summary>AES-NI, AVX2 and VPCLMULQDQ in 256 bits (Intel since 2019, AMD since 2020); asked for at run time in every form of the program.</summary>
+    public static bool IsSupported => Aes.IsSupported && Ssse3.IsSupported && Avx2.IsSupported && Pclmulqdq.V256.IsSupported;
 
-    /// <summary>
-    /// The code is compiled. Vector code is not precompiled; a loop must not wait for the just-in-time compiler, so until a thread of the pool is through
-    /// connections get libcrypto's cipher.
-    /// </summary>
-    public static bool IsReady => s_isReady;
+    /// <summary>Decides, on another thread and once, whether and up to which length this code is used.</summary>
+    public static void Prepare() => GcmChoice.Prepare();
 
-    /// <summary>Compiles the code on another thread; at once when it is compiled or not supported.</summary>
-    public static void Prepare()
-    {
-        if (IsSupported && Interlocked.Exchange(ref s_preparing, 1) == 0)
-            ThreadPool.UnsafeQueueUserWorkItem(static _ => PrepareNow(), null);
-    }
-
-    private static void PrepareNow()
-    {
-        // Called, so that both the vector code and what it calls are compiled.
-        Span<byte> text = stackalloc byte[ChunkBytes + 32], tag = stackalloc byte[AeadCipher.TagBytes];
-        var key = new GcmKey(stackalloc byte[16]);
-        key.Seal(stackalloc byte[AeadCipher.NonceBytes], default, text, 0, stackalloc byte[text.Length + 1 + AeadCipher.TagBytes]);
-        key.Open(stackalloc byte[AeadCipher.NonceBytes], default, text, stackalloc byte[text.Length]);
-        s_isReady = true;
-    }
+    /// <summary>The key itself, which the round keys begin with (FIPS 197 section 5.2).</summary>
+    internal ReadOnlySpan<byte> Key => MemoryMarshal.AsBytes(_material.AsSpan(Powers))[..((_rounds - 6) * 4)];
 
     /// <summary>Encrypts the plaintext and one byte after it, and appends the tag. Input and output are the same memory or do not overlap; associated data is at most one block.</summary>
     public void Seal(ReadOnlySpan<byte> nonce, ReadOnlySpan<byte> associated, ReadOnlySpan<byte> plaintext, byte lastByte, Span<byte> output)
@@ -116,10 +106,10 @@ public sealed unsafe class GcmKey
             var powers = (Vector128<ulong>*)material;
             var keys = material + Powers;
             var mask = Encrypt(keys, first);
-            var counter = Ssse3.Shuffle(first, s_reverse).AsUInt32() + Vector128.CreateScalar(1u);
+            var counter = Ssse3.Shuffle(first, Reversal).AsUInt32() + Vector128.CreateScalar(1u);
             first = default;
             associated.CopyTo(block);
-            var hash = Product.Of(Ssse3.Shuffle(first, s_reverse).AsUInt64(), powers[Powers - 1]);
+            var hash = Product.Of(Ssse3.Shuffle(first, Reversal).AsUInt64(), powers[Powers - 1]);
             if (associated.Length == 0)
                 hash = default;
             var chunks = input.Length / ChunkBytes;
@@ -128,7 +118,7 @@ public sealed unsafe class GcmKey
             var done = chunks * ChunkBytes;
             var lengths = Vector128.Create((ulong)output.Length * 8, (ulong)associated.Length * 8);
             hash = Rest(source + done, input.Length - done, lastByte, target + done, counter, hash, lengths, keys, powers);
-            return Ssse3.Shuffle(hash.AsByte(), s_reverse) ^ mask;
+            return Ssse3.Shuffle(hash.AsByte(), Reversal) ^ mask;
         }
     }
 
@@ -138,7 +128,7 @@ public sealed unsafe class GcmKey
     {
         var rounds = _rounds;
         var next = counter;
-        fixed (byte* zero = s_zeroChunk)
+        fixed (byte* zero = ZeroChunk)
         {
             // Sealing, there is nothing to hash beside the first chunk: zeros add nothing.
             var hashed = encrypt ? zero : source;
@@ -154,31 +144,30 @@ public sealed unsafe class GcmKey
                 var b5 = Counter(next, 5, key);
                 var b6 = Counter(next, 6, key);
                 var b7 = Counter(next, 7, key);
-                var b8 = Counter(next, 8, key);
-                var b9 = Counter(next, 9, key);
-                var b10 = Counter(next, 10, key);
-                var b11 = Counter(next, 11, key);
                 next += Vector128.CreateScalar((uint)ChunkBlocks);
-                Round(keys[1], ref b0, ref b1, ref b2, ref b3, ref b4, ref b5, ref b6, ref b7, ref b8, ref b9, ref b10, ref b11);
-                var wide = new WideProduct(Load(hashed) ^ hash.ToVector256().ToVector512(), powers);
-                Round(keys[2], ref b0, ref b1, ref b2, ref b3, ref b4, ref b5, ref b6, ref b7, ref b8, ref b9, ref b10, ref b11);
-                Round(keys[3], ref b0, ref b1, ref b2, ref b3, ref b4, ref b5, ref b6, ref b7, ref b8, ref b9, ref b10, ref b11);
+                Round(keys[1], ref b0, ref b1, ref b2, ref b3, ref b4, ref b5, ref b6, ref b7);
+                var wide = new WideProduct(Load(hashed) ^ hash.ToVector256(), powers);
+                Round(keys[2], ref b0, ref b1, ref b2, ref b3, ref b4, ref b5, ref b6, ref b7);
+                wide.Add(Load(hashed + 32), powers + 2);
+                Round(keys[3], ref b0, ref b1, ref b2, ref b3, ref b4, ref b5, ref b6, ref b7);
+                Round(keys[4], ref b0, ref b1, ref b2, ref b3, ref b4, ref b5, ref b6, ref b7);
                 wide.Add(Load(hashed + 64), powers + 4);
-                Round(keys[4], ref b0, ref b1, ref b2, ref b3, ref b4, ref b5, ref b6, ref b7, ref b8, ref b9, ref b10, ref b11);
-                Round(keys[5], ref b0, ref b1, ref b2, ref b3, ref b4, ref b5, ref b6, ref b7, ref b8, ref b9, ref b10, ref b11);
-                wide.Add(Load(hashed + 128), powers + 8);
-                Round(keys[6], ref b0, ref b1, ref b2, ref b3, ref b4, ref b5, ref b6, ref b7, ref b8, ref b9, ref b10, ref b11);
-                Round(keys[7], ref b0, ref b1, ref b2, ref b3, ref b4, ref b5, ref b6, ref b7, ref b8, ref b9, ref b10, ref b11);
+                Round(keys[5], ref b0, ref b1, ref b2, ref b3, ref b4, ref b5, ref b6, ref b7);
+                Round(keys[6], ref b0, ref b1, ref b2, ref b3, ref b4, ref b5, ref b6, ref b7);
+                wide.Add(Load(hashed + 96), powers + 6);
+                Round(keys[7], ref b0, ref b1, ref b2, ref b3, ref b4, ref b5, ref b6, ref b7);
                 hash = wide.Reduce();
                 for (var round = 8; round < rounds; round++)
-                    Round(keys[round], ref b0, ref b1, ref b2, ref b3, ref b4, ref b5, ref b6, ref b7, ref b8, ref b9, ref b10, ref b11);
+                    Round(keys[round], ref b0, ref b1, ref b2, ref b3, ref b4, ref b5, ref b6, ref b7);
                 key = keys[rounds];
-                var s0 = Four(Aes.EncryptLast(b0, key), Aes.EncryptLast(b1, key), Aes.EncryptLast(b2, key), Aes.EncryptLast(b3, key)) ^ Vector512.Load(source);
-                var s1 = Four(Aes.EncryptLast(b4, key), Aes.EncryptLast(b5, key), Aes.EncryptLast(b6, key), Aes.EncryptLast(b7, key)) ^ Vector512.Load(source + 64);
-                var s2 = Four(Aes.EncryptLast(b8, key), Aes.EncryptLast(b9, key), Aes.EncryptLast(b10, key), Aes.EncryptLast(b11, key)) ^ Vector512.Load(source + 128);
+                var s0 = Vector256.Create(Aes.EncryptLast(b0, key), Aes.EncryptLast(b1, key)) ^ Vector256.Load(source);
+                var s1 = Vector256.Create(Aes.EncryptLast(b2, key), Aes.EncryptLast(b3, key)) ^ Vector256.Load(source + 32);
+                var s2 = Vector256.Create(Aes.EncryptLast(b4, key), Aes.EncryptLast(b5, key)) ^ Vector256.Load(source + 64);
+                var s3 = Vector256.Create(Aes.EncryptLast(b6, key), Aes.EncryptLast(b7, key)) ^ Vector256.Load(source + 96);
                 s0.Store(target);
-                s1.Store(target + 64);
-                s2.Store(target + 128);
+                s1.Store(target + 32);
+                s2.Store(target + 64);
+                s3.Store(target + 96);
                 source += ChunkBytes;
                 hashed = encrypt ? target : source;
                 target += ChunkBytes;
@@ -188,9 +177,10 @@ public sealed unsafe class GcmKey
             counter = next;
             if (!encrypt)
                 return hash;
-            var last = new WideProduct(Load(hashed) ^ hash.ToVector256().ToVector512(), powers);
+            var last = new WideProduct(Load(hashed) ^ hash.ToVector256(), powers);
+            last.Add(Load(hashed + 32), powers + 2);
             last.Add(Load(hashed + 64), powers + 4);
-            last.Add(Load(hashed + 128), powers + 8);
+            last.Add(Load(hashed + 96), powers + 6);
             return last.Reduce();
         }
     }
@@ -236,7 +226,7 @@ public sealed unsafe class GcmKey
                     text = padded;
                 }
             }
-            product.Add(Ssse3.Shuffle(text, s_reverse).AsUInt64() ^ hash, *power++);
+            product.Add(Ssse3.Shuffle(text, Reversal).AsUInt64() ^ hash, *power++);
             hash = default;
         }
         product.Add(lengths ^ hash, *power);
@@ -253,22 +243,15 @@ public sealed unsafe class GcmKey
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<byte> Counter(Vector128<uint> counter, uint add, Vector128<byte> key) => Ssse3.Shuffle((counter + Vector128.CreateScalar(add)).AsByte(), s_reverse) ^ key;
+    private static Vector128<byte> Counter(Vector128<uint> counter, uint add, Vector128<byte> key) => Ssse3.Shuffle((counter + Vector128.CreateScalar(add)).AsByte(), Reversal) ^ key;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<byte> Four(Vector128<byte> a, Vector128<byte> b, Vector128<byte> c, Vector128<byte> d) => Vector512.Create(Vector256.Create(a, b), Vector256.Create(c, d));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<ulong> Load(byte* four)
-    {
-        var two = Vector256.Create(s_reverse, s_reverse);
-        return Avx512BW.Shuffle(Vector512.Load(four), Vector512.Create(two, two)).AsUInt64();
-    }
+    private static Vector256<ulong> Load(byte* two) => Avx2.Shuffle(Vector256.Load(two), Vector256.Create(Reversal, Reversal)).AsUInt64();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Round(
         Vector128<byte> key, ref Vector128<byte> b0, ref Vector128<byte> b1, ref Vector128<byte> b2, ref Vector128<byte> b3, ref Vector128<byte> b4, ref Vector128<byte> b5,
-        ref Vector128<byte> b6, ref Vector128<byte> b7, ref Vector128<byte> b8, ref Vector128<byte> b9, ref Vector128<byte> b10, ref Vector128<byte> b11)
+        ref Vector128<byte> b6, ref Vector128<byte> b7)
     {
         b0 = Aes.Encrypt(b0, key);
         b1 = Aes.Encrypt(b1, key);
@@ -278,10 +261,6 @@ public sealed unsafe class GcmKey
         b5 = Aes.Encrypt(b5, key);
         b6 = Aes.Encrypt(b6, key);
         b7 = Aes.Encrypt(b7, key);
-        b8 = Aes.Encrypt(b8, key);
-        b9 = Aes.Encrypt(b9, key);
-        b10 = Aes.Encrypt(b10, key);
-        b11 = Aes.Encrypt(b11, key);
     }
 
     /// <summary>The key schedule of FIPS 197 section 5.2, in little-endian words.</summary>
@@ -345,31 +324,27 @@ public sealed unsafe class GcmKey
         }
     }
 
-    /// <summary>The same for four blocks side by side.</summary>
+    /// <summary>The same for two blocks side by side.</summary>
     private struct WideProduct
     {
-        private Vector512<ulong> _low, _middle, _high;
+        private Vector256<ulong> _low, _middle, _high;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public WideProduct(Vector512<ulong> blocks, Vector128<ulong>* powers) => Add(blocks, powers);
+        public WideProduct(Vector256<ulong> blocks, Vector128<ulong>* powers) => Add(blocks, powers);
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public void Add(Vector512<ulong> blocks, Vector128<ulong>* powers)
+        public void Add(Vector256<ulong> blocks, Vector128<ulong>* powers)
         {
-            var four = Vector512.Load((ulong*)powers);
-            _low ^= Pclmulqdq.V512.CarrylessMultiply(blocks, four, 0x00);
-            _middle ^= Pclmulqdq.V512.CarrylessMultiply(blocks, four, 0x01) ^ Pclmulqdq.V512.CarrylessMultiply(blocks, four, 0x10);
-            _high ^= Pclmulqdq.V512.CarrylessMultiply(blocks, four, 0x11);
+            var two = Vector256.Load((ulong*)powers);
+            _low ^= Pclmulqdq.V256.CarrylessMultiply(blocks, two, 0x00);
+            _middle ^= Pclmulqdq.V256.CarrylessMultiply(blocks, two, 0x01) ^ Pclmulqdq.V256.CarrylessMultiply(blocks, two, 0x10);
+            _high ^= Pclmulqdq.V256.CarrylessMultiply(blocks, two, 0x11);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public readonly Vector128<ulong> Reduce() => new Product(Fold(_low), Fold(_middle), Fold(_high)).Reduce();
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static Vector128<ulong> Fold(Vector512<ulong> four)
-        {
-            var two = four.GetLower() ^ four.GetUpper();
-            return two.GetLower() ^ two.GetUpper();
-        }
+        private static Vector128<ulong> Fold(Vector256<ulong> two) => two.GetLower() ^ two.GetUpper();
     }
 }

@@ -1,4 +1,5 @@
 using System.Buffers.Text;
+using System.Runtime.CompilerServices;
 using System.Text;
 
 namespace Tulle.Wire;
@@ -14,6 +15,7 @@ public ref struct ByteWriter(Span<byte> target)
 
     public readonly ReadOnlySpan<byte> Written => _target[..Length];
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Add(scoped ReadOnlySpan<byte> bytes)
     {
         if (bytes.Length > _target.Length - Length)
@@ -41,8 +43,8 @@ public ref struct ByteWriter(Span<byte> target)
             Overflowed = true;
             return;
         }
-        Ascii.ToLower(bytes, _target[Length..], out var written);
-        Length += written;
+        LowerCase.Copy(bytes, _target[Length..]);
+        Length += bytes.Length;
     }
 
     public void AddNumber(long value)
@@ -71,9 +73,20 @@ public ref struct ByteWriter(Span<byte> target)
 
     public void AddField(scoped ReadOnlySpan<byte> name, scoped ReadOnlySpan<byte> value)
     {
-        AddLower(name);
-        Add(": "u8);
-        Add(value);
-        Add("\r\n"u8);
+        var length = name.Length + value.Length + 4;
+        if (length > _target.Length - Length)
+        {
+            Overflowed = true;
+            return;
+        }
+        var line = _target.Slice(Length, length);
+        LowerCase.Copy(name, line);
+        var at = name.Length;
+        line[at++] = (byte)':';
+        line[at++] = (byte)' ';
+        value.CopyTo(line[at..]);
+        line[^2] = (byte)'\r';
+        line[^1] = (byte)'\n';
+        Length += length;
     }
 }

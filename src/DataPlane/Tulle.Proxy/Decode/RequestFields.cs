@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text;
 using Tulle.Loop;
@@ -17,7 +18,7 @@ internal static class RequestFields
     {
         var rules = manager.Rules;
         for (var i = 0; i < rules.EarlyEdits.Count; i++)
-            HeaderEdits.Apply(rules.EarlyEdits[i], head, record);
+            HeaderEdits.Apply(rules.EarlyEdits[i], head, record, worker.Loop.Staging);
         head.Remove(KnownHeader.EnvoyInternal);
         var client = ClientAddress.Find(manager, head, facts);
         record.DownstreamRemote = client.Address;
@@ -97,14 +98,10 @@ internal static class RequestFields
         Span<byte> text = stackalloc byte[36];
         var high = worker.Loop.Random.NextUInt64() & 0xFFFFFFFFFFFF0FFF | 0x4000;
         var low = worker.Loop.Random.NextUInt64() & 0x3FFFFFFFFFFFFFFF | 0x8000000000000000;
-        var at = 0;
-        for (var i = 0; i < 32; i++)
-        {
-            if (i is 8 or 12 or 16 or 20)
-                text[at++] = (byte)'-';
-            var word = i < 16 ? high : low;
-            text[at++] = "0123456789abcdef"u8[(int)(word >> (60 - i % 16 * 4)) & 15];
-        }
+        Span<byte> bytes = stackalloc byte[16];
+        BinaryPrimitives.WriteUInt64BigEndian(bytes, high);
+        BinaryPrimitives.WriteUInt64BigEndian(bytes[8..], low);
+        _ = new Guid(bytes, bigEndian: true).TryFormat(text, out _);
         head.Set(KnownHeader.RequestId, text);
     }
 

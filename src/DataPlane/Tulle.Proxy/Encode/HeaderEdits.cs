@@ -7,28 +7,27 @@ namespace Tulle.Proxy;
 /// <summary>Applies configured header edits.</summary>
 internal static class HeaderEdits
 {
-    private const int StackBytes = 4096;
-
     /// <summary>Largest value that an edit makes, bytes; a longer one is cut. Source: a head may have 60 KiB by default.</summary>
     private const int ValueBytesMax = 256 * 1024;
 
-    public static void Apply(HeaderEditsConfig edits, HttpHead head, RequestRecord record)
+    /// <param name="staging">Where a value is put together: bytes of the stack would be cleared first, four kilobytes for each request.</param>
+    public static void Apply(HeaderEditsConfig edits, HttpHead head, RequestRecord record, byte[] staging)
     {
         for (var i = 0; i < edits.Remove.Count; i++)
             head.Remove(edits.Remove[i]);
-        Span<byte> buffer = stackalloc byte[edits.Add.Count > 0 ? StackBytes : 0];
+        Span<byte> buffer = staging;
         for (var i = 0; i < edits.Add.Count; i++)
         {
             var edit = edits.Add[i];
             var writer = new ByteWriter(buffer);
-            foreach (var part in edit.Value)
-                LogWriter.WritePart(ref writer, part, record, default);
+            for (var part = 0; part < edit.Value.Count; part++)
+                LogWriter.WritePart(ref writer, edit.Value[part], record, default);
             while (writer.Overflowed && buffer.Length < ValueBytesMax)
             {
-                buffer = new byte[buffer.Length * 8];
+                buffer = new byte[ValueBytesMax];
                 writer = new ByteWriter(buffer);
-                foreach (var part in edit.Value)
-                    LogWriter.WritePart(ref writer, part, record, default);
+                for (var part = 0; part < edit.Value.Count; part++)
+                    LogWriter.WritePart(ref writer, edit.Value[part], record, default);
             }
             if (writer.Length == 0 && !edit.KeepEmpty)
                 continue;

@@ -108,8 +108,8 @@ internal sealed partial class HttpConnection
         }
         if (_route is not null)
         {
-            foreach (var edits in _route.ResponseEdits)
-                HeaderEdits.Apply(edits, _response, _record);
+            for (var i = 0; i < _route.ResponseEdits.Count; i++)
+                HeaderEdits.Apply(_route.ResponseEdits[i], _response, _record, Worker.Loop.Staging);
         }
         _record.Response = _response;
         _record.ResponseStartMicros = Worker.Loop.Kernel.WallMicros;

@@ -190,10 +190,10 @@ internal sealed partial class HttpConnection
         if (action.MaxDurationMs > 0)
             _maxDeadline = Now + action.MaxDurationMs;
         RequestFields.Rewrite(action, _weighted, head);
-        foreach (var edits in _route!.RequestEdits)
-            HeaderEdits.Apply(edits, head, _record);
+        for (var i = 0; i < _route!.RequestEdits.Count; i++)
+            HeaderEdits.Apply(_route!.RequestEdits[i], head, _record, Worker.Loop.Staging);
         if (_weighted?.RequestEdits is { } own)
-            HeaderEdits.Apply(own, head, _record);
+            HeaderEdits.Apply(own, head, _record, Worker.Loop.Staging);
         if (!_manager.SuppressEnvoyHeaders)
         {
             var expected = action.Retry is { PerTryTimeoutMs: > 0 } retry ? retry.PerTryTimeoutMs : action.TimeoutMs;

@@ -459,10 +459,10 @@ internal sealed partial class HttpConnection
         }
         if (_route is not null)
         {
-            foreach (var edits in _route.ResponseEdits)
-                HeaderEdits.Apply(edits, head, _record);
+            for (var i = 0; i < _route.ResponseEdits.Count; i++)
+                HeaderEdits.Apply(_route.ResponseEdits[i], head, _record, Worker.Loop.Staging);
             if (_weighted?.ResponseEdits is { } own)
-                HeaderEdits.Apply(own, head, _record);
+                HeaderEdits.Apply(own, head, _record, Worker.Loop.Staging);
         }
     }
 

@@ -164,7 +164,7 @@ public sealed class HttpHead
     {
         for (var i = from; i < _count; i++)
         {
-            if (_slots[i].NameLength == lowerName.Length && !_slots[i].Removed && Ascii.EqualsIgnoreCase(Name(i), lowerName))
+            if (_slots[i].NameLength == lowerName.Length && !_slots[i].Removed && LowerCase.AreEqual(Name(i), lowerName))
                 return i;
         }
         return -1;
@@ -224,7 +224,7 @@ public sealed class HttpHead
         Add(lowerName, value);
         for (var i = 0; i < before; i++)
         {
-            if (!_slots[i].Removed && Ascii.EqualsIgnoreCase(Name(i), lowerName))
+            if (_slots[i].NameLength == lowerName.Length && !_slots[i].Removed && LowerCase.AreEqual(Name(i), lowerName))
                 _slots[i].Removed = true;
         }
     }

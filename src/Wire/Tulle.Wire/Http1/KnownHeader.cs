@@ -81,11 +81,11 @@ public static class KnownHeaders
     };
 
     private static KnownHeader Test(ReadOnlySpan<byte> name, KnownHeader a) =>
-        Ascii.EqualsIgnoreCase(name, Names[(int)a]) ? a : KnownHeader.Unknown;
+        LowerCase.AreEqual(name, Names[(int)a]) ? a : KnownHeader.Unknown;
 
     private static KnownHeader Test(ReadOnlySpan<byte> name, KnownHeader a, KnownHeader b) =>
-        Ascii.EqualsIgnoreCase(name, Names[(int)a]) ? a : Test(name, b);
+        LowerCase.AreEqual(name, Names[(int)a]) ? a : Test(name, b);
 
     private static KnownHeader Test(ReadOnlySpan<byte> name, KnownHeader a, KnownHeader b, KnownHeader c) =>
-        Ascii.EqualsIgnoreCase(name, Names[(int)a]) ? a : Test(name, b, c);
+        LowerCase.AreEqual(name, Names[(int)a]) ? a : Test(name, b, c);
 }
