@@ -21,10 +21,10 @@ internal sealed class Bootstrap
 
     public IReadOnlyList<Node> StaticSecrets { get; private init; } = [];
 
-    /// <summary>Source keys of LDS and CDS; null when there are none.</summary>
-    public string? ListenerSource { get; private init; }
+    /// <summary>Sources of LDS and CDS; null when there are none.</summary>
+    public ConfigSource? ListenerSource { get; private init; }
 
-    public string? ClusterSource { get; private init; }
+    public ConfigSource? ClusterSource { get; private init; }
 
     /// <summary>"grpc:CLUSTER" or "delta:CLUSTER" of the ADS stream.</summary>
     public string? Ads { get; private init; }
@@ -63,13 +63,13 @@ internal sealed class Bootstrap
             admin = new ConversionContext("bootstrap", _ => null).SocketAddress(given.Child("address"));
             given.Done();
         }
-        string? listeners = null;
-        string? clusters = null;
+        ConfigSource? listeners = null;
+        ConfigSource? clusters = null;
         string? ads = null;
         if (reader.Child("dynamic_resources") is { } dynamic)
         {
-            listeners = ConversionContext.SourceKey(dynamic.Child("lds_config"));
-            clusters = ConversionContext.SourceKey(dynamic.Child("cds_config"));
+            listeners = ConversionContext.Source(dynamic.Child("lds_config"));
+            clusters = ConversionContext.Source(dynamic.Child("cds_config"));
             ads = dynamic.Child("ads_config") is { } api ? ConversionContext.GrpcKey(api) : null;
             dynamic.Done();
         }

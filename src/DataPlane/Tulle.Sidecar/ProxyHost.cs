@@ -12,12 +12,9 @@ namespace Tulle.Sidecar;
 /// </summary>
 internal sealed class ProxyHost : IDisposable
 {
-    /// <summary>Milliseconds a cluster waits for its first endpoints. Source: Envoy initial_fetch_timeout, 15 s.</summary>
-    private const int InitialFetchMs = 15_000;
-
     private readonly BlockingCollection<Action> _control = [];
     private readonly Dictionary<string, GrpcSource> _streams = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, FileSource> _files = new(StringComparer.Ordinal);
+    private readonly Dictionary<(string Key, string Type), FileSource> _files = [];
     private readonly Dictionary<string, (ulong Hash, Address Address)> _bound = new(StringComparer.Ordinal);
     private readonly DnsResolver _dns;
     private readonly List<Thread> _threads = [];
@@ -30,7 +27,7 @@ internal sealed class ProxyHost : IDisposable
         Shared = new ProxyShared(loops) { LogFlushMs = options.FlushIntervalMs, DrainTimeMs = options.DrainTimeMs, DrainAtOnce = options.DrainAtOnce, UpstreamMark = options.UpstreamMark };
         Descriptors.OnFirstRefusal = TellOfDescriptors;
         Shared.Logs.Tell = text => Log.Write("warning", "log", text);
-        Store = new ConfigStore(bootstrap, Shared.Stats);
+        Store = new ConfigStore(bootstrap, Shared.Stats) { RouteKeepMs = options.DrainTimeMs };
         for (var i = 0; i < loops; i++)
             Workers.Add(new ProxyWorker(new EventLoop(new LinuxKernel(), i, RandomSeed()), Shared));
         _dns = new DnsResolver(Post, (cluster, endpoints) =>
@@ -159,6 +156,7 @@ internal sealed class ProxyHost : IDisposable
             return false;
         var control = new Thread(RunControl) { Name = "control", IsBackground = true };
         control.Start();
+        Store.AddressCheck = WhyNoAddress;
         Post(StartSources);
         return true;
     }
@@ -188,9 +186,9 @@ internal sealed class ProxyHost : IDisposable
     private void StartSources()
     {
         if (Store.Bootstrap.ClusterSource is { } clusters)
-            Source(clusters, XdsTypes.Cluster, null);
+            SourceAll(clusters, XdsTypes.Cluster);
         if (Store.Bootstrap.ListenerSource is { } listeners)
-            Source(listeners, XdsTypes.Listener, null);
+            SourceAll(listeners, XdsTypes.Listener);
         UpdateInterest();
         CheckLive();
     }
@@ -198,6 +196,7 @@ internal sealed class ProxyHost : IDisposable
     private void UpdateInterest()
     {
         var interest = Store.Interest();
+        Store.Forget(interest);
         foreach (var ((source, type), names) in interest)
             Source(source, type, names);
         // A stream that was asked for names and needs none any more must hear it.
@@ -209,52 +208,91 @@ internal sealed class ProxyHost : IDisposable
                     stream.SetNames(type, []);
             }
         }
+        foreach (var ((key, type), file) in _files.ToList())
+        {
+            if (XdsTypes.IsWildcardType(type) || interest.ContainsKey((key, type)))
+                continue;
+            file.Dispose();
+            _files.Remove((key, type));
+        }
         _dns.Update(Store.DnsClusters);
     }
 
-    /// <summary>Makes sure that a source delivers a type: all of it (names null) or these names.</summary>
-    private void Source(string key, string type, SortedSet<string>? names)
+    /// <summary>Makes sure that a source delivers all resources of a type.</summary>
+    private void SourceAll(ConfigSource source, string type)
     {
-        if (key.StartsWith("file:", StringComparison.Ordinal))
+        Store.Fetches.Begin(type, InitialFetches.All, source.InitialFetchMs, Post, GoOnWithout);
+        if (source.Key.StartsWith("file:", StringComparison.Ordinal))
+            File(source.Key, type, out _).Read(again: false);
+        else
+            Stream(source.Key)?.SubscribeAll(type);
+    }
+
+    /// <summary>Makes sure that a source delivers these resources of a type.</summary>
+    private void Source(string key, string type, SortedDictionary<string, long> names)
+    {
+        foreach (var (name, milliseconds) in names)
+            Store.Fetches.Begin(type, new ResourceKey(key, name), milliseconds, Post, GoOnWithout);
+        if (!key.StartsWith("file:", StringComparison.Ordinal))
         {
-            var id = $"{key}#{type}";
-            if (_files.ContainsKey(id))
-                return;
-            var file = new FileSource(key[5..], Post, update => OnUpdate(key, update with { Type = type, IsFullState = XdsTypes.IsWildcardType(type) }), error => OnFileError(type, error, names));
-            _files[id] = file;
-            file.Read();
+            Stream(key)?.SetNames(type, names.Keys);
             return;
         }
-        var stream = Stream(key);
-        if (stream is null)
-            return;
-        if (names is null)
-            stream.SubscribeAll(type);
-        else
-            stream.SetNames(type, names);
-        if (type == XdsTypes.Endpoint)
-            WaitForEndpoints(names!);
-    }
-
-    private readonly HashSet<string> _waited = new(StringComparer.Ordinal);
-
-    private void WaitForEndpoints(SortedSet<string> names)
-    {
-        var fresh = names.Where(_waited.Add).ToList();
-        if (fresh.Count == 0)
-            return;
-        _ = Task.Delay(InitialFetchMs).ContinueWith(_ => Post(() =>
+        var file = File(key, type, out var isNew);
+        var isAnswered = false;
+        // A file is there or is not: what it does not hold is not waited for.
+        foreach (var name in names.Keys.Where(n => file.Asked.Add(n)).ToList())
+            isAnswered |= Store.Fetches.GiveUp(type, new ResourceKey(key, name));
+        if (isAnswered || isNew)
         {
-            foreach (var name in fresh)
-                Store.GiveUpWaiting(name);
-            Publish();
-        }), TaskScheduler.Default);
+            file.Read(again: true);
+            GoOnWithout();
+        }
     }
 
-    private void OnFileError(string type, string error, SortedSet<string>? names)
+    private void GoOnWithout()
+    {
+        Publish();
+        CheckLive();
+    }
+
+    private FileSource File(string key, string type, out bool isNew)
+    {
+        isNew = !_files.TryGetValue((key, type), out var file);
+        if (file is null)
+            _files[(key, type)] = file = new FileSource(key[5..], Post, update => OnFile(key, update with { Type = type, IsFullState = XdsTypes.IsWildcardType(type) }), error => OnFileError(key, type, error));
+        return file;
+    }
+
+    /// <summary>A file for resources that are asked for by name holds one, and it is the one (Envoy, single resource subscriptions).</summary>
+    private void OnFile(string key, XdsUpdate update)
+    {
+        if (!XdsTypes.IsWildcardType(update.Type))
+        {
+            var asked = Asked(key, update.Type);
+            if (update.Resources.Count > 1)
+                update = update with { Malformed = $"{key[5..]} holds {update.Resources.Count} resources; a file for {XdsTypes.Short(update.Type)} holds one" };
+            else if (update.Resources.Count == 1 && !asked.Contains(update.Resources[0].Name))
+                update = update with { Malformed = $"{key[5..]} holds {update.Resources[0].Name}; asked for is {string.Join(", ", asked)}" };
+        }
+        OnUpdate(key, update);
+    }
+
+    private ICollection<string> Asked(string key, string type) => Store.Interest().TryGetValue((key, type), out var names) ? names.Keys : [];
+
+    private void OnFileError(string key, string type, string error)
     {
         Log.Write("warning", "config", error);
-        CountUpdate(type, names?.FirstOrDefault() ?? "", rejected: true, reloaded: false);
+        CountRefused(key, type);
+    }
+
+    private void CountRefused(string key, string type)
+    {
+        if (XdsTypes.IsWildcardType(type))
+            CountUpdate(type, default, rejected: true);
+        else
+            foreach (var name in Asked(key, type))
+                CountUpdate(type, new ResourceKey(key, name), rejected: true);
     }
 
     private GrpcSource? Stream(string key)
@@ -306,14 +344,18 @@ internal sealed class ProxyHost : IDisposable
         // Told once; afterwards the counters say how often.
         foreach (var (name, why) in isRepeated ? [] : refused)
             Log.Write("warning", "config", $"{XdsTypes.Short(update.Type)} {name} refused: {why}");
-        if (update.Type == XdsTypes.Route || update.Type == XdsTypes.Endpoint)
+        if (update.Malformed is not null)
+        {
+            CountRefused(source, update.Type);
+        }
+        else if (update.Type == XdsTypes.Route || update.Type == XdsTypes.Endpoint)
         {
             foreach (var (name, _, _) in update.Resources)
-                CountUpdate(update.Type, name, refused.ContainsKey(name), reloaded: true);
+                CountUpdate(update.Type, new ResourceKey(source, name), refused.ContainsKey(name));
         }
         else
         {
-            CountUpdate(update.Type, "", refused.Count > 0, reloaded: true);
+            CountUpdate(update.Type, default, refused.Count > 0);
         }
         Publish();
         UpdateInterest();
@@ -321,7 +363,7 @@ internal sealed class ProxyHost : IDisposable
         return refused;
     }
 
-    private void CountUpdate(string type, string name, bool rejected, bool reloaded)
+    private void CountUpdate(string type, ResourceKey key, bool rejected)
     {
         var leaf = rejected ? "update_rejected" : "update_success";
         switch (type)
@@ -333,17 +375,28 @@ internal sealed class ProxyHost : IDisposable
                 Shared.Stats.Counter(StatScope.Server, "", $"listener_manager.lds.{leaf}").AddShared();
                 break;
             case XdsTypes.Endpoint:
-                Shared.Stats.Counter(StatScope.Cluster, name, leaf).AddShared();
+                foreach (var cluster in Store.StatNamesOf(key))
+                    Shared.Stats.Counter(StatScope.Cluster, cluster, leaf).AddShared();
                 break;
             case XdsTypes.Route:
-                foreach (var prefix in Store.StatPrefixesOf(name))
+                foreach (var prefix in Store.StatPrefixesOf(key))
                 {
-                    Shared.Stats.Counter(StatScope.Http, prefix, $"rds.{name}.{leaf}").AddShared();
-                    if (!rejected && reloaded)
-                        Shared.Stats.Counter(StatScope.Http, prefix, $"rds.{name}.config_reload").AddShared();
+                    Shared.Stats.Counter(StatScope.Http, prefix, $"rds.{key.Name}.{leaf}").AddShared();
+                    if (!rejected)
+                        Shared.Stats.Counter(StatScope.Http, prefix, $"rds.{key.Name}.config_reload").AddShared();
                 }
                 break;
         }
+    }
+
+    /// <summary>Why a new listener could not have its address, asked before it is taken; null: it can.</summary>
+    private string? WhyNoAddress(Snapshot.ListenerConfig listener)
+    {
+        // What is bound already is shared (SO_REUSEPORT): an update of the listener, or one that takes the place of one that goes.
+        if (!listener.BindToPort || _bound.Values.Any(b => b.Address == listener.Address))
+            return null;
+        var result = ListenSocket.Probe(listener.Address, listener.Transparent);
+        return result < 0 ? $"cannot listen on {listener.Address}: {Errno.Text(-result)}; {Advice(-result)}" : null;
     }
 
     /// <summary>Makes a snapshot and hands it to the loops, opening the sockets of new listeners first. False when one cannot be bound.</summary>

@@ -33,6 +33,30 @@ public sealed class ListenSocket : ISocketOwner
     /// <summary>Opens a bound, listening descriptor; 0 or a negated errno. Done before any loop sees it, so that errors reach the configuration's author.</summary>
     public static int Open(in Address address, int backlog, bool transparent, out int fd)
     {
+        var result = Bind(address, transparent, out fd);
+        if (result >= 0)
+            result = Libc.Listen(fd, backlog);
+        if (result < 0 && fd >= 0)
+        {
+            _ = Libc.Close(fd);
+            fd = -1;
+        }
+        return result;
+    }
+
+    /// <summary>Whether an address can be had: bound, never listened on, so that no connection gets lost there. 0 or a negated errno.</summary>
+    public static int Probe(in Address address, bool transparent)
+    {
+        var result = Bind(address, transparent, out var fd);
+        if (fd >= 0)
+            _ = Libc.Close(fd);
+        if (result >= 0)
+            RemoveFile(address);
+        return Math.Min(0, result);
+    }
+
+    private static int Bind(in Address address, bool transparent, out int fd)
+    {
         fd = Libc.StreamSocket(address.Kind);
         if (fd < 0)
             return fd;
@@ -45,15 +69,7 @@ public sealed class ListenSocket : ISocketOwner
             _ = Libc.SetDualStack(fd, address.IsAny);
         if (transparent)
             _ = Libc.SetTransparent(fd);
-        var result = Libc.Bind(fd, address);
-        if (result >= 0)
-            result = Libc.Listen(fd, backlog);
-        if (result < 0)
-        {
-            _ = Libc.Close(fd);
-            fd = -1;
-        }
-        return result;
+        return Libc.Bind(fd, address);
     }
 
     /// <summary>Another descriptor of the same queue, for another loop; 0 or a negated errno.</summary>

@@ -6,7 +6,10 @@ using Tulle.Snapshot;
 namespace Tulle.Sidecar;
 
 /// <summary>A cluster with what it still needs: endpoints by name, or in place.</summary>
-internal sealed record ConvertedCluster(ClusterConfig Config, LoadAssignmentConfig? Inline, string? EndpointSource, string EndpointName);
+internal sealed record ConvertedCluster(ClusterConfig Config, LoadAssignmentConfig? Inline, ConfigSource? EndpointSource, string EndpointName)
+{
+    public ResourceKey EndpointKey => new(EndpointSource?.Key ?? "", EndpointName);
+}
 
 /// <summary>envoy.config.cluster.v3.Cluster.</summary>
 internal static class ClusterConverter
@@ -19,12 +22,12 @@ internal static class ClusterConverter
         var names = new List<DnsTargetConfig>();
         var isDns = discovery is DiscoveryKind.StrictDns or DiscoveryKind.LogicalDns;
         var inline = cluster.Child("load_assignment") is { } assignment ? EndpointConverter.Convert(assignment, context, isDns ? names : null) : null;
-        string? source = null;
+        ConfigSource? source = null;
         var endpointName = name;
         if (cluster.Child("eds_cluster_config") is { } eds)
         {
             endpointName = eds.Text("service_name") is { Length: > 0 } service ? service : name;
-            source = ConversionContext.SourceKey(eds.Child("eds_config"));
+            source = ConversionContext.Source(eds.Child("eds_config"));
             eds.Done();
         }
         if (discovery == DiscoveryKind.Eds && source is null)

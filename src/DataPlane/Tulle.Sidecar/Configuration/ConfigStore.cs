@@ -18,21 +18,21 @@ internal sealed class ConfigStore(Bootstrap bootstrap, StatsStore stats)
         public required Node Resource;
         public required string Source;
         public object? Converted;
-        public List<string> Missing = [];
+        public List<SecretReference> Missing = [];
         public List<SecretReference> Secrets = [];
         public long SecretsSeen;
+        public long? UnusedSinceMs;
     }
 
     private readonly Dictionary<string, Entry> _clusters = new(StringComparer.Ordinal);
     private readonly Dictionary<string, Entry> _listeners = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, Entry> _routes = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, Entry> _endpoints = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, SecretConfig> _secrets = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, Node> _secretResources = new(StringComparer.Ordinal);
+    private readonly Dictionary<ResourceKey, Entry> _routes = [];
+    private readonly Dictionary<ResourceKey, Entry> _endpoints = [];
+    private readonly Dictionary<ResourceKey, SecretConfig> _secrets = [];
+    private readonly Dictionary<ResourceKey, Node> _secretResources = [];
     private readonly Dictionary<string, ConvertedCluster> _activeClusters = new(StringComparer.Ordinal);
     private readonly Dictionary<string, ConvertedListener> _activeListeners = new(StringComparer.Ordinal);
     private readonly Dictionary<string, LoadAssignmentConfig> _resolved = new(StringComparer.Ordinal);
-    private readonly HashSet<string> _noEndpointsYet = new(StringComparer.Ordinal);
     private readonly FieldWarnings _warnings = new(stats);
     private long _secretVersion = 1;
     private long _version;
@@ -41,10 +41,18 @@ internal sealed class ConfigStore(Bootstrap bootstrap, StatsStore stats)
 
     public ProxySnapshot Current { get; private set; } = ProxySnapshot.Empty;
 
-    /// <summary>CDS and LDS have spoken at least once.</summary>
-    public bool HasClusters { get; private set; }
+    /// <summary>What is waited for no longer.</summary>
+    public InitialFetches Fetches { get; } = new();
 
-    public bool HasListeners { get; private set; }
+    /// <summary>Asked before a listener that comes at run time is taken: why its address cannot be had, or null.</summary>
+    public Func<ListenerConfig, string?>? AddressCheck { get; set; }
+
+    /// <summary>CDS and LDS have spoken at least once.</summary>
+    public bool HasClusters => _heardClusters || Fetches.IsOver(XdsTypes.Cluster, InitialFetches.All);
+
+    public bool HasListeners => _heardListeners || Fetches.IsOver(XdsTypes.Listener, InitialFetches.All);
+
+    private bool _heardClusters, _heardListeners;
 
     public bool HasWarming { get; private set; }
 
@@ -52,23 +60,36 @@ internal sealed class ConfigStore(Bootstrap bootstrap, StatsStore stats)
 
     public IEnumerable<(string Name, Node Resource, string Source, bool IsActive)> Listeners => _listeners.Select(c => (c.Key, c.Value.Resource, c.Value.Source, _activeListeners.ContainsKey(c.Key)));
 
-    public IEnumerable<(string Name, Node Resource, string Source)> Routes => _routes.Select(c => (c.Key, c.Value.Resource, c.Value.Source));
+    public IEnumerable<(string Name, Node Resource, string Source)> Routes => _routes.Select(c => (c.Key.Name, c.Value.Resource, c.Value.Source));
 
-    public IEnumerable<(string Name, Node Resource)> Endpoints => _endpoints.Select(c => (c.Key, c.Value.Resource));
+    public IEnumerable<(string Name, Node Resource)> Endpoints => _endpoints.Select(c => (c.Key.Name, c.Value.Resource));
 
-    public IEnumerable<(string Name, Node Resource, SecretConfig? Secret)> Secrets => _secretResources.Select(c => (c.Key, c.Value, _secrets.GetValueOrDefault(c.Key)));
+    public IEnumerable<(string Name, Node Resource, SecretConfig? Secret)> Secrets => _secretResources.Select(c => (c.Key.Name, c.Value, _secrets.GetValueOrDefault(c.Key)));
 
     /// <summary>Takes the static part; errors are collected.</summary>
     public void LoadStatic(Diagnostics diagnostics)
     {
         foreach (var secret in Bootstrap.StaticSecrets)
-            TakeSecret(secret, diagnostics);
-        foreach (var cluster in Bootstrap.StaticClusters)
-            Take(XdsTypes.Cluster, cluster, "static", diagnostics);
-        foreach (var listener in Bootstrap.StaticListeners)
-            Take(XdsTypes.Listener, listener, "static", diagnostics);
-        HasClusters = Bootstrap.ClusterSource is null;
-        HasListeners = Bootstrap.ListenerSource is null;
+            TakeSecret(secret, "static", diagnostics);
+        LoadStatic(XdsTypes.Cluster, Bootstrap.StaticClusters, diagnostics);
+        LoadStatic(XdsTypes.Listener, Bootstrap.StaticListeners, diagnostics);
+        _heardClusters = Bootstrap.ClusterSource is null;
+        _heardListeners = Bootstrap.ListenerSource is null;
+    }
+
+    private void LoadStatic(string type, IReadOnlyList<Node> resources, Diagnostics diagnostics)
+    {
+        var names = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var resource in resources)
+        {
+            var name = ConversionContext.Name(type, resource);
+            if (name.Length == 0 || names.Add(name))
+                Take(type, resource, "static", diagnostics);
+            else if (type == XdsTypes.Cluster)
+                diagnostics.Error(resource.Position, $"cluster {name}", "name", "is there twice; give each its own name");
+            else // As Envoy: a static listener is not replaced.
+                diagnostics.Warn(resource.Position, $"listener {name}", "name", "is there twice; the first one is used");
+        }
     }
 
     /// <summary>Takes an update. Returns the names that were refused with why.</summary>
@@ -80,48 +101,46 @@ internal sealed class ConfigStore(Bootstrap bootstrap, StatsStore stats)
             refused[""] = malformed;
             return refused;
         }
+        // First what goes: another listener may take its address in the same update.
+        if (XdsTypes.IsWildcardType(update.Type))
+            Remove(source, update);
+        // Other types are asked for by name and stay as long as they are; that there is none is an answer, too.
+        foreach (var name in update.Removed)
+            Fetches.GiveUp(update.Type, new ResourceKey(source, name));
         foreach (var (name, _, resource) in update.Resources)
         {
             var diagnostics = new Diagnostics();
             if (update.Type == XdsTypes.Secret)
-                TakeSecret(resource, diagnostics);
+                TakeSecret(resource, source, diagnostics);
             else
                 Take(update.Type, resource, source, diagnostics);
             if (diagnostics.HasErrors)
                 refused[name] = diagnostics.Summary();
         }
-        var table = Table(update.Type);
-        if (table is not null)
-        {
-            var gone = update.IsFullState
-                ? table.Where(e => e.Value.Source == source && !update.Resources.Any(r => r.Name == e.Key)).Select(e => e.Key).ToList()
-                : update.Removed.Where(table.ContainsKey).ToList();
-            foreach (var name in gone)
-            {
-                table.Remove(name);
-                if (update.Type == XdsTypes.Cluster)
-                    stats.Counter(StatScope.Server, "", "cluster_manager.cluster_removed").AddShared();
-                if (update.Type == XdsTypes.Listener)
-                    stats.Counter(StatScope.Server, "", "listener_manager.listener_removed").AddShared();
-            }
-        }
-        HasClusters |= update.Type == XdsTypes.Cluster;
-        HasListeners |= update.Type == XdsTypes.Listener;
+        _heardClusters |= update.Type == XdsTypes.Cluster;
+        _heardListeners |= update.Type == XdsTypes.Listener;
         return refused;
     }
 
-    private Dictionary<string, Entry>? Table(string type) => type switch
+    /// <summary>Removes clusters or listeners that a source had sent and has no longer; those of other sources are not its to remove.</summary>
+    private void Remove(string source, XdsUpdate update)
     {
-        XdsTypes.Cluster => _clusters,
-        XdsTypes.Listener => _listeners,
-        XdsTypes.Route => _routes,
-        XdsTypes.Endpoint => _endpoints,
-        _ => null,
-    };
+        var table = update.Type == XdsTypes.Cluster ? _clusters : _listeners;
+        var kept = update.IsFullState ? update.Resources.Select(r => r.Name).ToHashSet(StringComparer.Ordinal) : null;
+        var gone = kept is null ? update.Removed.Where(table.ContainsKey) : table.Keys.Where(n => !kept.Contains(n));
+        foreach (var name in gone.Where(n => table[n].Source == source).ToList())
+        {
+            table.Remove(name);
+            if (update.Type == XdsTypes.Cluster)
+                _resolved.Remove(name);
+            stats.Counter(StatScope.Server, "", update.Type == XdsTypes.Cluster ? "cluster_manager.cluster_removed" : "listener_manager.listener_removed").AddShared();
+        }
+    }
 
-    private void TakeSecret(Node resource, Diagnostics diagnostics)
+    private void TakeSecret(Node resource, string source, Diagnostics diagnostics)
     {
         var name = resource["name"]?.AsText ?? "";
+        var key = new ResourceKey(source, name);
         var context = new ConversionContext($"secret {name}", _ => null);
         var secret = TlsConverter.Secret(resource, context);
         Report(context, diagnostics);
@@ -136,10 +155,10 @@ internal sealed class ConfigStore(Bootstrap bootstrap, StatsStore stats)
             diagnostics.Error(resource.Position, $"secret {name}", "", refusal);
             return;
         }
-        _secretResources[name] = resource;
-        if (_secrets.TryGetValue(name, out var old) && old.ContentHash == secret.ContentHash)
+        _secretResources[key] = resource;
+        if (_secrets.TryGetValue(key, out var old) && old.ContentHash == secret.ContentHash)
             return;
-        _secrets[name] = secret;
+        _secrets[key] = secret;
         _secretVersion++;
     }
 
@@ -173,15 +192,32 @@ internal sealed class ConfigStore(Bootstrap bootstrap, StatsStore stats)
     private void Take(string type, Node resource, string source, Diagnostics diagnostics)
     {
         var name = ConversionContext.Name(type, resource);
-        var table = Table(type);
-        if (table is null)
-            return;
         if (type == XdsTypes.Listener && name.Length == 0)
             name = resource.At("address", "socket_address") is { } at ? $"{at["address"]?.AsText}:{at["port_value"]?.AsText}" : "listener";
-        if (table.TryGetValue(name, out var old) && old.Source == source && old.Resource.DeepEquals(resource))
+        if (type is XdsTypes.Route or XdsTypes.Endpoint)
+        {
+            var byKey = type == XdsTypes.Route ? _routes : _endpoints;
+            var key = new ResourceKey(source, name);
+            if (!byKey.TryGetValue(key, out var held) || !held.Resource.DeepEquals(resource))
+            {
+                var taken = new Entry { Resource = resource, Source = source };
+                if (Convert(type, name, taken, diagnostics))
+                    byKey[key] = taken;
+            }
+            return;
+        }
+        if (type is not (XdsTypes.Cluster or XdsTypes.Listener))
+            return;
+        var table = type == XdsTypes.Cluster ? _clusters : _listeners;
+        if (table.TryGetValue(name, out var old) && old.Source != source)
+        {
+            diagnostics.Error(resource.Position, $"{Kind(type)} {name}", "name", $"is that of a {Kind(type)} of {old.Source}, which {source} may not replace; choose another name");
+            return;
+        }
+        if (old is not null && old.Resource.DeepEquals(resource))
             return;
         var entry = new Entry { Resource = resource, Source = source };
-        if (!Convert(type, name, entry, diagnostics))
+        if (!Convert(type, name, entry, diagnostics) || !HasAddress(name, entry, diagnostics))
             return;
         if (type == XdsTypes.Cluster)
             stats.Counter(StatScope.Server, "", old is null ? "cluster_manager.cluster_added" : "cluster_manager.cluster_modified").AddShared();
@@ -190,9 +226,33 @@ internal sealed class ConfigStore(Bootstrap bootstrap, StatsStore stats)
         table[name] = entry;
     }
 
+    /// <summary>
+    /// A listener's address is its own: SO_REUSEPORT, by which the loops share a port, would let two listeners share it as well, and the kernel would deal
+    /// connections out to them at random. An address that cannot be had is an error of the resource, told to whoever sent it.
+    /// </summary>
+    private bool HasAddress(string name, Entry entry, Diagnostics diagnostics)
+    {
+        if (entry.Converted is not ConvertedListener { Config: var config })
+            return true;
+        var others = _listeners.Where(l => l.Key != name).Select(l => (ConvertedListener)l.Value.Converted!)
+            .Concat(_activeListeners.Where(l => l.Key != name && _listeners.ContainsKey(l.Key)).Select(l => l.Value));
+        var failure = others.FirstOrDefault(o => IsSameAddress(config, o.Config)) is { } other
+            ? $"{config.Address} is the address of listener {other.Config.Name} already; choose another address or port, or remove that listener"
+            : AddressCheck?.Invoke(config);
+        if (failure is null)
+            return true;
+        stats.Counter(StatScope.Server, "", "listener_manager.listener_create_failure").AddShared();
+        diagnostics.Error(entry.Resource.Position, $"listener {name}", "address", failure);
+        return false;
+    }
+
+    /// <summary>Port 0 is another port for each that binds it.</summary>
+    private static bool IsSameAddress(ListenerConfig one, ListenerConfig other) =>
+        one.Address == other.Address && !(one.Address.IsIp && one.Address.Port == 0 && one.BindToPort);
+
     private bool Convert(string type, string name, Entry entry, Diagnostics diagnostics)
     {
-        var context = new ConversionContext($"{Kind(type)} {name}", n => _secrets.GetValueOrDefault(n));
+        var context = new ConversionContext($"{Kind(type)} {name}", r => _secrets.GetValueOrDefault(r.Key));
         // Only a static listener is checked against the clusters that exist: dynamic ones may come later.
         Func<string, bool>? known = entry.Source == "static" && Bootstrap.ClusterSource is null ? c => _clusters.ContainsKey(c) : null;
         entry.Converted = type switch
@@ -205,6 +265,8 @@ internal sealed class ConfigStore(Bootstrap bootstrap, StatsStore stats)
         entry.Missing = context.MissingSecrets;
         entry.Secrets = context.Secrets;
         entry.SecretsSeen = _secretVersion;
+        foreach (var secret in context.MissingSecrets.Where(m => m.Source == ConfigSource.Static))
+            context.Diagnostics.Error(entry.Resource.Position, context.Subject, "", $"uses the secret {secret.Name}, which is not among static_resources.secrets");
         Report(context, diagnostics);
         return !context.Diagnostics.HasErrors && entry.Converted is not null;
     }
@@ -219,44 +281,74 @@ internal sealed class ConfigStore(Bootstrap bootstrap, StatsStore stats)
     };
 
     /// <summary>Endpoints that DNS found for a cluster.</summary>
-    public void SetResolved(string cluster, LoadAssignmentConfig endpoints) => _resolved[cluster] = endpoints;
-
-    /// <summary>Endpoints of a cluster did not come in time: it goes on without.</summary>
-    public void GiveUpWaiting(string cluster) => _noEndpointsYet.Add(cluster);
-
-    /// <summary>Names wanted from each source and type now.</summary>
-    public Dictionary<(string Source, string Type), SortedSet<string>> Interest()
+    public void SetResolved(string cluster, LoadAssignmentConfig endpoints)
     {
-        var interest = new Dictionary<(string, string), SortedSet<string>>();
-        void Want(string source, string type, string name)
+        if (_clusters.ContainsKey(cluster))
+            _resolved[cluster] = endpoints;
+    }
+
+    /// <summary>Names wanted from each source and type now, with the milliseconds that a start waits for them.</summary>
+    public Dictionary<(string Source, string Type), SortedDictionary<string, long>> Interest()
+    {
+        var interest = new Dictionary<(string, string), SortedDictionary<string, long>>();
+        void Want(string type, string name, ConfigSource source)
         {
-            if (source == "static")
+            if (source == ConfigSource.Static)
                 return;
-            if (!interest.TryGetValue((source, type), out var names))
-                interest[(source, type)] = names = new SortedSet<string>(StringComparer.Ordinal);
-            names.Add(name);
+            if (!interest.TryGetValue((source.Key, type), out var names))
+                interest[(source.Key, type)] = names = new SortedDictionary<string, long>(StringComparer.Ordinal);
+            names[name] = source.InitialFetchMs;
         }
-        foreach (var entry in _clusters.Values)
+        // Also what the versions in force use: they stay until those that wait are whole.
+        foreach (var cluster in _activeClusters.Values.Concat(_clusters.Values.Select(e => (ConvertedCluster)e.Converted!)))
         {
-            if (entry.Converted is ConvertedCluster { EndpointSource: { } source } cluster)
-                Want(source, XdsTypes.Endpoint, cluster.EndpointName);
+            if (cluster.EndpointSource is { } source)
+                Want(XdsTypes.Endpoint, cluster.EndpointName, source);
         }
-        foreach (var entry in _listeners.Values)
-        {
-            foreach (var route in ((ConvertedListener)entry.Converted!).Routes)
-                Want(route.SourceKey, XdsTypes.Route, route.Name);
-        }
+        foreach (var route in RoutesInUse())
+            Want(XdsTypes.Route, route.Name, route.Source);
         foreach (var entry in _clusters.Values.Concat(_listeners.Values))
         {
             foreach (var secret in entry.Secrets)
-                Want(secret.SourceKey, XdsTypes.Secret, secret.Name);
+                Want(XdsTypes.Secret, secret.Name, secret.Source);
         }
         return interest;
     }
 
+    private IEnumerable<RouteReference> RoutesInUse() =>
+        _activeListeners.Values.Concat(_listeners.Values.Select(l => (ConvertedListener)l.Converted!)).SelectMany(l => l.Routes);
+
     /// <summary>Statistic prefixes of the managers that use a route configuration.</summary>
-    public IEnumerable<string> StatPrefixesOf(string route) => _listeners.Values
-        .SelectMany(l => ((ConvertedListener)l.Converted!).Routes).Where(r => r.Name == route).Select(r => r.StatPrefix).Distinct();
+    public IEnumerable<string> StatPrefixesOf(ResourceKey route) => RoutesInUse().Where(r => r.Key == route).Select(r => r.StatPrefix).Distinct();
+
+    /// <summary>Statistic names of the clusters that use these endpoints.</summary>
+    public IEnumerable<string> StatNamesOf(ResourceKey endpoints) => _clusters.Values.Select(e => (ConvertedCluster)e.Converted!)
+        .Where(c => c.EndpointSource is not null && c.EndpointKey == endpoints).Select(c => c.Config.StatName ?? c.Config.Name).Distinct();
+
+    /// <summary>Forgets endpoints and secrets that nobody asks for any more. Routes stay for those connections that drain.</summary>
+    public void Forget(Dictionary<(string Source, string Type), SortedDictionary<string, long>> interest)
+    {
+        bool IsWanted(string type, ResourceKey key) => interest.TryGetValue((key.Source, type), out var names) && names.ContainsKey(key.Name);
+        foreach (var key in _endpoints.Keys.Where(k => !IsWanted(XdsTypes.Endpoint, k)).ToList())
+            _endpoints.Remove(key);
+        foreach (var key in _secrets.Keys.Where(k => k.Source != "static" && !IsWanted(XdsTypes.Secret, k)).ToList())
+        {
+            _secrets.Remove(key);
+            _secretResources.Remove(key);
+        }
+        var now = Environment.TickCount64;
+        foreach (var (key, entry) in _routes)
+        {
+            if (IsWanted(XdsTypes.Route, key))
+                entry.UnusedSinceMs = null;
+            else if (now - (entry.UnusedSinceMs ??= now) > RouteKeepMs)
+                _routes.Remove(key);
+        }
+        Fetches.Forget((type, key) => key == InitialFetches.All || IsWanted(type, key));
+    }
+
+    /// <summary>Milliseconds a route configuration that no listener uses is kept for connections of earlier listeners. Default: the drain time.</summary>
+    public long RouteKeepMs { get; init; } = 600_000;
 
     /// <summary>Moves what is ready into force and makes the snapshot of it.</summary>
     public ProxySnapshot Rebuild()
@@ -272,12 +364,12 @@ internal sealed class ConfigStore(Bootstrap bootstrap, StatsStore stats)
         foreach (var (name, entry) in _clusters)
         {
             var cluster = (ConvertedCluster)entry.Converted!;
-            var ready = entry.Missing.Count == 0 && (cluster.EndpointSource is null || _endpoints.ContainsKey(cluster.EndpointName) || _noEndpointsYet.Contains(name));
+            var ready = entry.Missing.Count == 0 && (cluster.EndpointSource is null || _endpoints.ContainsKey(cluster.EndpointKey) || Fetches.IsOver(XdsTypes.Endpoint, cluster.EndpointKey));
             // A sidecar's workload certificate may come after its clusters: they may carry traffic that needs none.
             if (ready || (cluster.EndpointSource is null && entry.Missing.Count > 0 && cluster.Config.TransportMatches.Count > 0))
                 _activeClusters[name] = cluster;
             else
-                warming = true;
+                warming |= !IsWaitOver(entry);
         }
         foreach (var (name, _) in _activeListeners)
         {
@@ -287,10 +379,10 @@ internal sealed class ConfigStore(Bootstrap bootstrap, StatsStore stats)
         foreach (var (name, entry) in _listeners)
         {
             var listener = (ConvertedListener)entry.Converted!;
-            if (entry.Missing.Count == 0 && listener.Routes.All(r => _routes.ContainsKey(r.Name)))
+            if (entry.Missing.Count == 0 && listener.Routes.All(r => _routes.ContainsKey(r.Key) || Fetches.IsOver(XdsTypes.Route, r.Key)))
                 _activeListeners[name] = listener;
             else
-                warming = true;
+                warming |= !IsWaitOver(entry);
         }
         HasWarming = warming;
         Current = new ProxySnapshot
@@ -298,12 +390,18 @@ internal sealed class ConfigStore(Bootstrap bootstrap, StatsStore stats)
             Version = ++_version,
             Clusters = _activeClusters.ToDictionary(c => c.Key, c => c.Value.Config, StringComparer.Ordinal),
             Endpoints = _activeClusters.ToDictionary(c => c.Key, c => EndpointsOf(c.Value), StringComparer.Ordinal),
-            Routes = _routes.ToDictionary(r => r.Key, r => (RouteTable)r.Value.Converted!, StringComparer.Ordinal),
+            Routes = _routes.ToDictionary(r => r.Key.ToString(), r => (RouteTable)r.Value.Converted!, StringComparer.Ordinal),
             Listeners = _activeListeners.Values.Select(l => l.Config).ToList(),
             Node = Bootstrap.Facts,
         };
         return Current;
     }
+
+    /// <summary>
+    /// What lacks only secrets whose time is over stays out of force, but nothing waits for it: without its secret it would let in, or trust, whom it
+    /// must not.
+    /// </summary>
+    private bool IsWaitOver(Entry entry) => entry.Missing.Count > 0 && entry.Missing.All(m => Fetches.IsOver(XdsTypes.Secret, m.Key));
 
     private void RefreshSecrets(Dictionary<string, Entry> table, string type)
     {
@@ -317,7 +415,7 @@ internal sealed class ConfigStore(Bootstrap bootstrap, StatsStore stats)
     private LoadAssignmentConfig EndpointsOf(ConvertedCluster cluster)
     {
         if (cluster.EndpointSource is not null)
-            return _endpoints.TryGetValue(cluster.EndpointName, out var entry) ? (LoadAssignmentConfig)entry.Converted! : LoadAssignmentConfig.Empty;
+            return _endpoints.TryGetValue(cluster.EndpointKey, out var entry) ? (LoadAssignmentConfig)entry.Converted! : LoadAssignmentConfig.Empty;
         if (_resolved.TryGetValue(cluster.Config.Name, out var resolved))
             return resolved;
         return cluster.Inline ?? LoadAssignmentConfig.Empty;

@@ -8,13 +8,16 @@ using Tulle.Xds;
 namespace Tulle.Sidecar;
 
 /// <summary>A secret that a resource names and the configuration source that delivers it.</summary>
-internal sealed record SecretReference(string Name, string SourceKey);
+internal sealed record SecretReference(string Name, ConfigSource Source)
+{
+    public ResourceKey Key => new(Source.Key, Name);
+}
 
 /// <summary>
 /// What conversion of one resource needs and finds: errors with field paths, secrets that are used, other resources that are waited for. A field that
 /// is not understood is an error; one that only tunes is accepted by name and noted once.
 /// </summary>
-internal sealed class ConversionContext(string subject, Func<string, SecretConfig?> secrets)
+internal sealed class ConversionContext(string subject, Func<SecretReference, SecretConfig?> secrets)
 {
     public Diagnostics Diagnostics { get; } = new();
 
@@ -30,7 +33,7 @@ internal sealed class ConversionContext(string subject, Func<string, SecretConfi
     public List<SecretReference> Secrets { get; } = [];
 
     /// <summary>Secrets that are missing: the resource waits for them.</summary>
-    public List<string> MissingSecrets { get; } = [];
+    public List<SecretReference> MissingSecrets { get; } = [];
 
     /// <summary>A reader of a whole resource.</summary>
     public FieldReader Reader(Node node, MessageFields fields) => new(node, Diagnostics, Subject, "", fields);
@@ -38,9 +41,9 @@ internal sealed class ConversionContext(string subject, Func<string, SecretConfi
     public SecretConfig? Secret(SecretReference reference)
     {
         Secrets.Add(reference);
-        var secret = secrets(reference.Name);
+        var secret = secrets(reference);
         if (secret is null)
-            MissingSecrets.Add(reference.Name);
+            MissingSecrets.Add(reference);
         return secret;
     }
 
@@ -162,8 +165,8 @@ internal sealed class ConversionContext(string subject, Func<string, SecretConfi
         return variable is null ? [] : Encoding.UTF8.GetBytes(Environment.GetEnvironmentVariable(variable) ?? "");
     }
 
-    /// <summary>Where resources of a type come from; a key that the source manager understands.</summary>
-    public static string? SourceKey(FieldReader? source)
+    /// <summary>Where resources of a type come from, and how long they are waited for.</summary>
+    public static ConfigSource? Source(FieldReader? source)
     {
         if (source is null)
             return null;
@@ -182,10 +185,11 @@ internal sealed class ConversionContext(string subject, Func<string, SecretConfi
             key = "file:" + plain;
         else if (source.Child("api_config_source") is { } api)
             key = GrpcKey(api);
+        var waitMs = source.DurationMs("initial_fetch_timeout") ?? ConfigSource.DefaultInitialFetchMs;
         source.Done();
         if (key is null)
             source.Fail("", "none of ads, path_config_source and api_config_source is given");
-        return key;
+        return key is null ? null : new ConfigSource(key, (long)Math.Ceiling(waitMs));
     }
 
     /// <summary>"grpc:CLUSTER" or "delta:CLUSTER".</summary>

@@ -5,7 +5,10 @@ using Tulle.Snapshot;
 namespace Tulle.Sidecar;
 
 /// <summary>The routes a connection manager asks for by name.</summary>
-internal sealed record RouteReference(string Name, string SourceKey, string StatPrefix);
+internal sealed record RouteReference(string Name, ConfigSource Source, string StatPrefix)
+{
+    public ResourceKey Key => new(Source.Key, Name);
+}
 
 /// <summary>envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.</summary>
 internal static class HttpManagerConverter
@@ -22,8 +25,12 @@ internal static class HttpManagerConverter
         else if (manager.Child("rds") is { } rds)
         {
             routeName = rds.Text("route_config_name", "");
-            if (ConversionContext.SourceKey(rds.Child("config_source")) is { } source)
-                routes.Add(new RouteReference(routeName, source, statPrefix));
+            if (ConversionContext.Source(rds.Child("config_source")) is { } source)
+            {
+                var reference = new RouteReference(routeName, source, statPrefix);
+                routes.Add(reference);
+                routeName = reference.Key.ToString();
+            }
             rds.Done();
         }
         else

@@ -129,9 +129,9 @@ internal static class TlsConverter
     {
         var name = reference.Required("name");
         var source = reference.Child("sds_config");
-        var key = source is null ? "static" : ConversionContext.SourceKey(source) ?? "static";
+        var from = source is null ? ConfigSource.Static : ConversionContext.Source(source) ?? ConfigSource.Static;
         reference.Done();
-        return context.Secret(new SecretReference(name, key));
+        return context.Secret(new SecretReference(name, from));
     }
 
     public static SecretConfig? Certificate(FieldReader certificate, string name)

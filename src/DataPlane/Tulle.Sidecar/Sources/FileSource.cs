@@ -65,10 +65,18 @@ internal sealed class FileSource : IDisposable
             _post(Read);
     }
 
+    /// <summary>Names that were asked of this file.</summary>
+    public HashSet<string> Asked { get; } = new(StringComparer.Ordinal);
+
+    private void Read() => Read(again: false);
+
     /// <summary>Reads now; control thread.</summary>
-    public void Read()
+    /// <param name="again">Hand it over even when nothing changed: there is somebody new who asks.</param>
+    public void Read(bool again)
     {
         Volatile.Write(ref _isPosted, 0);
+        if (again)
+            _lastText = "";
         string text;
         try
         {

@@ -147,13 +147,25 @@ public sealed class FieldReader
         var node = Raw(name);
         if (node is null)
             return null;
+        double milliseconds;
         if (node.Kind == NodeKind.Map)
-            return (node["seconds"]?.AsDouble ?? 0) * 1000 + (node["nanos"]?.AsDouble ?? 0) / 1e6;
-        if (Durations.TryParseMs(node.AsText, out var milliseconds))
-            return milliseconds;
-        Fail(name, $"a duration such as 1.5s is expected, {Describe(node)} is written", node);
-        return null;
+            milliseconds = (node["seconds"]?.AsDouble ?? 0) * 1000 + (node["nanos"]?.AsDouble ?? 0) / 1e6;
+        else if (!Durations.TryParseMs(node.AsText, out milliseconds))
+        {
+            Fail(name, $"a duration such as 1.5s is expected, {Describe(node)} is written", node);
+            return null;
+        }
+        // What does not fit would be taken for something else by whoever counts with it. The largest: google/protobuf/duration.proto.
+        if (milliseconds is < 0 or > DurationMsMax)
+        {
+            Fail(name, $"{Describe(node)} is no length of time that can be waited for; 0s to {DurationMsMax / 1000:0}s is allowed", node);
+            return null;
+        }
+        return milliseconds;
     }
+
+    /// <summary>The longest duration, milliseconds: about 10,000 years.</summary>
+    private const double DurationMsMax = 315_576_000_000_000;
 
     public FieldReader? Child(string name)
     {

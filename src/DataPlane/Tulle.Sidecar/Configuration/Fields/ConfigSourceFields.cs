@@ -14,7 +14,7 @@ internal static class ConfigSourceFields
         ["api_config_source"] = Obeyed.Of(() => ApiConfigSource),
         ["ads"] = Obeyed.Of(() => AggregatedConfigSource),
         ["self"] = Obeyed.Of(() => SelfConfigSource),
-        ["initial_fetch_timeout"] = Warned("what waits for a resource waits until it comes; endpoints are waited for 15 s"),
+        ["initial_fetch_timeout"] = Obeyed,
         ["resource_api_version"] = Harmless("there is one version, v3"),
     };
 
