@@ -21,6 +21,9 @@ public sealed class SimulatedKernel(ulong seed, int windowBytes = 700, bool isCa
     /// <summary>Decides about a connection that the program under test opens: the far end, or a negated errno.</summary>
     public Func<Address, SimulatedSocket, int> OnConnect { get; set; } = (_, _) => -Errno.ECONNREFUSED;
 
+    /// <summary>Called in the middle of each send: what happens meanwhile (time passes) happens within a turn.</summary>
+    public Action? OnSend { get; set; }
+
     /// <summary>Errors that the next calls of accept answer with.</summary>
     public Queue<int> AcceptErrors { get; } = [];
 
@@ -156,6 +159,7 @@ public sealed class SimulatedKernel(ulong seed, int windowBytes = 700, bool isCa
     public override int Send(int fd, ReadOnlySpan<byte> buffer)
     {
         MayThrow("send");
+        OnSend?.Invoke();
         return Interrupts ? -Errno.EINTR : Find(fd)?.Write(buffer) ?? -9;
     }
 

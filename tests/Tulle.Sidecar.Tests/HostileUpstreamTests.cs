@@ -49,6 +49,22 @@ public class HostileUpstreamTests
         Assert.Equal([200], client.Statuses);
     });
 
+    /// <summary>Found by ConversationFuzzTests: the 101 and the end behind it are seen in one step.</summary>
+    [Theory]
+    [InlineData("")]
+    [InlineData("raw")]
+    public Task H16_an_upstream_that_switches_protocols_and_resets_ends_the_tunnel(string behind) => Task.Run(() =>
+    {
+        using var proxy = Calm(SimulatedProxy.Http(manager: "upgrade_configs: [ { upgrade_type: websocket } ]"));
+        var (upstream, client) = Ask(proxy, "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+        upstream.Connections[0].Send("HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n" + behind);
+        upstream.Connections[0].Socket.Reset();
+        upstream.Until(() => client.IsEnded, "the client is left alone", client);
+        proxy.Until(() => proxy.Loop.SocketCount == 1, () => "a socket is left");
+        Assert.Equal(0, proxy.Loop.FaultCount);
+        Assert.True(proxy.Breaker is { Connections: 0, Requests: 0 });
+    });
+
     [Fact]
     public Task H11_a_download_that_never_pauses_ends_at_the_route_timeout() => Task.Run(() =>
     {

@@ -42,8 +42,14 @@ public sealed class EventLoop
     /// <summary>Position among the loops of the process, from 0; the slot of this loop in every counter.</summary>
     public int Index { get; }
 
-    /// <summary>Loop time, read once a wake-up.</summary>
+    /// <summary>Loop time, read once a wake-up: whether a deadline is over is judged by it.</summary>
     public long NowMs { get; private set; }
+
+    /// <summary>
+    /// The clock itself. A deadline is counted from it: a turn may last (a first call is compiled, the machine has other work), and what begins at its
+    /// end would lose that time if it were counted from <see cref="NowMs"/>.
+    /// </summary>
+    public long PresentMs => Kernel.NowMs;
 
     public SeededRandom Random { get; }
 
@@ -233,7 +239,7 @@ public sealed class EventLoop
 
     public void Arm(LoopTimer timer, long deadlineMs) => _timers.Arm(timer, deadlineMs);
 
-    public void ArmAfter(LoopTimer timer, long afterMs) => _timers.Arm(timer, NowMs + afterMs);
+    public void ArmAfter(LoopTimer timer, long afterMs) => _timers.Arm(timer, PresentMs + afterMs);
 
     public void Cancel(LoopTimer timer) => _timers.Cancel(timer);
 }

@@ -125,7 +125,7 @@ internal sealed partial class HttpConnection
             return;
         }
         _phase = AttemptPhase.Connecting;
-        _connectDeadline = Now + _cluster!.Config.ConnectTimeoutMs;
+        _connectDeadline = Present + _cluster!.Config.ConnectTimeoutMs;
     }
 
     public void OnConnection(UpstreamConnection connection)
@@ -228,12 +228,12 @@ internal sealed partial class HttpConnection
             EmitLastChunk();
     }
 
-    private long AnswerDeadline() => _action!.TimeoutMs > 0 && !_upgrade ? Now + _action.TimeoutMs : long.MaxValue;
+    private long AnswerDeadline() => _action!.TimeoutMs > 0 && !_upgrade ? Present + _action.TimeoutMs : long.MaxValue;
 
     private void StartTryClock()
     {
         if (_action!.Retry is { PerTryTimeoutMs: > 0 } retry)
-            _tryDeadline = Now + retry.PerTryTimeoutMs;
+            _tryDeadline = Present + retry.PerTryTimeoutMs;
     }
 
     /// <summary>The last byte of the request is here: from now on the time for the answer runs (Envoy starts both clocks here, not at the head).</summary>
@@ -330,7 +330,7 @@ internal sealed partial class HttpConnection
             return false;
         _requestSent = true;
         _cluster!.Stats.BytesSent.Add(LoopIndex, sent);
-        _lastActivityMs = Now;
+        _lastActivityMs = Present;
         BufferQueue.Consume(Worker.Loop.Buffers, ref _upOut, ref _upOutStart, ref _upOutEnd, sent);
         return true;
     }
@@ -428,7 +428,7 @@ internal sealed partial class HttpConnection
         }
         _countedRetry = true;
         stats.RequestRetry.Add(LoopIndex);
-        _backOffUntil = Now + RetryRules.BackOffMs(retry, _attempts, answer, Worker.Loop.Kernel.WallMicros, Worker.Loop.Random);
+        _backOffUntil = Present + RetryRules.BackOffMs(retry, _attempts, answer, Worker.Loop.Kernel.WallMicros, Worker.Loop.Random);
         _phase = AttemptPhase.BackOff;
         return true;
     }

@@ -188,7 +188,7 @@ internal sealed partial class HttpConnection
         if (_clockRuns)
             _routeDeadline = AnswerDeadline();
         if (action.MaxDurationMs > 0)
-            _maxDeadline = Now + action.MaxDurationMs;
+            _maxDeadline = Present + action.MaxDurationMs;
         RequestFields.Rewrite(action, _weighted, head);
         for (var i = 0; i < _route!.RequestEdits.Count; i++)
             HeaderEdits.Apply(_route!.RequestEdits[i], head, _record, Worker.Loop.Staging);
@@ -285,7 +285,7 @@ internal sealed partial class HttpConnection
         if (count > 0)
         {
             _inEnd = _bodyBase + count;
-            _lastActivityMs = Now;
+            _lastActivityMs = Present;
             _budget.TakeRead(count);
             return true;
         }

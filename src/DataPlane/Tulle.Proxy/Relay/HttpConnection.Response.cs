@@ -66,6 +66,9 @@ internal sealed partial class HttpConnection
                 moved |= StepConnect();
             moved |= PumpRequest();
             moved |= PumpResponse();
+            // What the upstream says or does behind the head that opens a tunnel is the tunnel's.
+            if (_tunnel)
+                break;
             if (_responseComplete && _outEnd == _outStart && !_down.HasUnsent)
                 return true;
             if (_budget.IsSpent)
@@ -81,6 +84,8 @@ internal sealed partial class HttpConnection
         {
             _ended = false;
             _keepAlive = false;
+            // One side is gone already: nothing is relayed.
+            _tunnel = false;
             return true;
         }
         if (_tunnel)
@@ -136,7 +141,7 @@ internal sealed partial class HttpConnection
         }
         _due = Due.Acts;
         PumpResponse();
-        if (_ended || now < EarliestDeadline())
+        if (_ended || _tunnel || now < EarliestDeadline())
             return;
         if (now >= _requestDeadline && !_requestComplete)
         {
@@ -230,7 +235,7 @@ internal sealed partial class HttpConnection
         if (count > 0)
         {
             up.InEnd += count;
-            _lastActivityMs = Now;
+            _lastActivityMs = Present;
             _budget.TakeRead(count);
             _cluster!.Stats.BytesReceived.Add(LoopIndex, count);
             return true;
@@ -707,7 +712,7 @@ internal sealed partial class HttpConnection
             return true;
         }
         NoteSent(sent);
-        _lastActivityMs = Now;
+        _lastActivityMs = Present;
         BufferQueue.Consume(Worker.Loop.Buffers, ref _out, ref _outStart, ref _outEnd, sent);
         return true;
     }

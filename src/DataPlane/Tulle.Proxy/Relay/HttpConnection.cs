@@ -63,7 +63,11 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
 
     private int LoopIndex => Worker.Loop.Index;
 
+    /// <summary>The time of this turn's events: what is due is judged by it, after the events that came before it.</summary>
     private long Now => Worker.Loop.NowMs;
+
+    /// <summary>The time now: what is to last counts from it. A turn may have begun long ago.</summary>
+    private long Present => Worker.Loop.PresentMs;
 
     /// <summary>Another step after what else is ready on this loop now.</summary>
     private void ContinueLater() => Worker.Loop.Defer(_raise ??= _signal.Raise);
@@ -75,7 +79,7 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
         _down.Socket.Signal = _signal;
         _stats.ConnectionTotal.Add(LoopIndex);
         _stats.ConnectionActive.Add(LoopIndex);
-        _lastActivityMs = Now;
+        _lastActivityMs = Present;
         RunAsync();
     }
 
@@ -180,9 +184,9 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
             if (count > 0)
             {
                 if (_inEnd == _inStart)
-                    _headStartMs = Now;
+                    _headStartMs = Present;
                 _inEnd += count;
-                _lastActivityMs = Now;
+                _lastActivityMs = Present;
                 _budget.TakeRead(count);
                 continue;
             }
@@ -343,7 +347,7 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
         _record.Peer = _down.Peer;
         _record.Request = _request;
         _record.Protocol = _request.MinorVersion == 0 ? "HTTP/1.0" : "HTTP/1.1";
-        _lastActivityMs = Now;
+        _lastActivityMs = Present;
         ResetExchange();
         if (head == HeadResult.Malformed)
             ReplyMalformed();
@@ -378,7 +382,7 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
         if (_inStart == _inEnd)
             _inStart = _inEnd = 0;
         // What is here already is the begin of the next head, whose time begins now.
-        _headStartMs = _lastActivityMs = Now;
+        _headStartMs = _lastActivityMs = Present;
     }
 
     /// <summary>Bytes read from a client that was refused. Enough for what was on its way; a flood is left to the socket's own window.</summary>
@@ -390,7 +394,7 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
         if (_record.Reason is FailureReason.DownstreamClosed || !_down.Socket.IsOpen || _abort)
             return;
         _ = _down.ShutdownWrite();
-        var deadline = Now + _manager.DelayedCloseMs;
+        var deadline = Present + _manager.DelayedCloseMs;
         if (_manager.DelayedCloseMs == 0)
             return;
         var left = LingerBytesMax;

@@ -111,7 +111,7 @@ internal sealed class TcpRelay(EventLoop loop, Transport down, Transport up, Sig
     /// <param name="durationTimer">Raises the same signal when the connection is too old; null for no limit.</param>
     public async ValueTask<RelayEnd> RunAsync(SignalTimer? durationTimer = null)
     {
-        _lastActivityMs = loop.NowMs;
+        _lastActivityMs = loop.PresentMs;
         RelayEnd end;
         while (!Step(out end))
         {
@@ -274,7 +274,7 @@ internal sealed class TcpRelay(EventLoop loop, Transport down, Transport up, Sig
             direction.SourceCut = source.End != StreamEnd.Ended;
             return true;
         }
-        _lastActivityMs = loop.NowMs;
+        _lastActivityMs = loop.PresentMs;
         direction.FullReads = count == wanted ? direction.FullReads + 1 : 0;
         if (direction.Opening)
         {
@@ -312,7 +312,7 @@ internal sealed class TcpRelay(EventLoop loop, Transport down, Transport up, Sig
             direction.SinkFailed = true;
             return false;
         }
-        _lastActivityMs = loop.NowMs;
+        _lastActivityMs = loop.PresentMs;
         BufferQueue.Consume(loop.Buffers, ref direction.Buffer, ref direction.Start, ref direction.End, sent);
         return true;
     }
@@ -323,7 +323,7 @@ internal sealed class TcpRelay(EventLoop loop, Transport down, Transport up, Sig
         if (moved > 0)
         {
             direction.Bytes += moved;
-            _lastActivityMs = loop.NowMs;
+            _lastActivityMs = loop.PresentMs;
         }
         switch (result)
         {
