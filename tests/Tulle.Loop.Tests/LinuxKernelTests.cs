@@ -117,4 +117,20 @@ public sealed class LinuxKernelTests : IDisposable
         Pass(2_000_000, -7_200_000_000);
         Assert.Equal(wall, clock.Micros);
     }
+
+    [Fact]
+    public void Row28_keep_alive_has_the_numbers_of_the_cluster()
+    {
+        Assert.True(Address.TryParseIp("127.0.0.1", 0, out var any));
+        Assert.Equal(0, ListenSocket.Open(any, 8, transparent: false, out var listener));
+        var fd = _kernel.Connect(Libc.LocalAddress(listener), null, 0);
+        Assert.False(Libc.KeepAliveOf(fd).IsOn);
+        var before = Libc.KeepAliveOf(fd);
+        Assert.Equal(0, _kernel.KeepAlive(fd, 3, 77, 0));
+        Assert.Equal((true, 3, 77, before.IntervalSeconds), Libc.KeepAliveOf(fd));
+        Assert.Equal(0, _kernel.KeepAlive(fd, 0, 0, 11));
+        Assert.Equal((true, 3, 77, 11), Libc.KeepAliveOf(fd));
+        _ = _kernel.Close(fd);
+        _ = _kernel.Close(listener);
+    }
 }

@@ -41,6 +41,9 @@ public abstract class Kernel
     /// <summary>A non-blocking stream socket that began to connect; −EINPROGRESS never shows, it counts as success.</summary>
     public abstract int Connect(in Address remote, in Address? source, int mark);
 
+    /// <summary>Sends keep-alive probes on an IP socket; 0 leaves the kernel's number.</summary>
+    public virtual int KeepAlive(int fd, int probes, int seconds, int intervalSeconds) => 0;
+
     public abstract int SocketError(int fd);
 
     public abstract int Shutdown(int fd, int how);
@@ -156,6 +159,8 @@ public sealed class LinuxKernel : Kernel
         _ = Libc.Close(fd);
         return result;
     }
+
+    public override int KeepAlive(int fd, int probes, int seconds, int intervalSeconds) => Libc.SetKeepAlive(fd, probes, seconds, intervalSeconds);
 
     public override int SocketError(int fd) => Libc.SocketError(fd);
 

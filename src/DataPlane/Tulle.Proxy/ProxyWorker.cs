@@ -115,6 +115,7 @@ public sealed class ProxyWorker
             {
                 state = new ClusterState(this, config, Shared.AcquireCluster(name, config.StatName ?? name));
                 state.Breaker.Configure(config.Thresholds);
+                state.Shared.HighBreaker.Configure(config.HighThresholds);
                 _clusters[name] = state;
             }
             else

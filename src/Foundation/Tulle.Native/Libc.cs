@@ -14,7 +14,7 @@ public static partial class Libc
     public const int SHUT_RD = 0, SHUT_WR = 1;
     private const int SOCK_STREAM = 1, SOCK_NONBLOCK = 0x800, SOCK_CLOEXEC = 0x80000;
     private const int SOL_SOCKET = 1, SO_REUSEADDR = 2, SO_ERROR = 4, SO_REUSEPORT = 15, SO_KEEPALIVE = 9, SO_LINGER = 13, SO_MARK = 36;
-    private const int IPPROTO_TCP = 6, TCP_NODELAY = 1, IPPROTO_IPV6 = 41, IPV6_V6ONLY = 26, SOL_IP = 0, SO_ORIGINAL_DST = 80, IP6T_SO_ORIGINAL_DST = 80;
+    private const int IPPROTO_TCP = 6, TCP_NODELAY = 1, TCP_KEEPIDLE = 4, TCP_KEEPINTVL = 5, TCP_KEEPCNT = 6, IPPROTO_IPV6 = 41, IPV6_V6ONLY = 26, SOL_IP = 0, SO_ORIGINAL_DST = 80, IP6T_SO_ORIGINAL_DST = 80;
     private const int IP_TRANSPARENT = 19, IP_BIND_ADDRESS_NO_PORT = 24, MSG_NOSIGNAL = 0x4000, MSG_DONTWAIT = 0x40;
     private const int SPLICE_F_MOVE = 1, SPLICE_F_NONBLOCK = 2, F_SETPIPE_SZ = 1031, F_GETPIPE_SZ = 1032, F_DUPFD_CLOEXEC = 1030, O_NONBLOCK = 0x800, O_CLOEXEC = 0x80000;
 
@@ -290,6 +290,30 @@ public static partial class Libc
     public static int SetReusePort(int fd) => SetInt(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 
     public static int SetKeepAlive(int fd) => SetInt(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+
+    /// <summary>Keep-alive with these numbers; 0 leaves the kernel's (tcp(7)). The first error, or 0.</summary>
+    public static int SetKeepAlive(int fd, int probes, int seconds, int intervalSeconds)
+    {
+        var result = SetKeepAlive(fd);
+        if (result >= 0 && probes > 0)
+            result = SetInt(fd, IPPROTO_TCP, TCP_KEEPCNT, probes);
+        if (result >= 0 && seconds > 0)
+            result = SetInt(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds);
+        if (result >= 0 && intervalSeconds > 0)
+            result = SetInt(fd, IPPROTO_TCP, TCP_KEEPINTVL, intervalSeconds);
+        return result;
+    }
+
+    /// <summary>Whether keep-alive is on, its probes, seconds and seconds between probes.</summary>
+    public static (bool IsOn, int Probes, int Seconds, int IntervalSeconds) KeepAliveOf(int fd) =>
+        (GetInt(fd, SOL_SOCKET, SO_KEEPALIVE) > 0, GetInt(fd, IPPROTO_TCP, TCP_KEEPCNT), GetInt(fd, IPPROTO_TCP, TCP_KEEPIDLE), GetInt(fd, IPPROTO_TCP, TCP_KEEPINTVL));
+
+    private static int GetInt(int fd, int level, int name)
+    {
+        Span<byte> raw = stackalloc byte[4];
+        var length = raw.Length;
+        return getsockopt(fd, level, name, raw, ref length) == 0 ? MemoryMarshal.Read<int>(raw) : -1;
+    }
 
     public static int SetDualStack(int fd, bool dual) => SetInt(fd, IPPROTO_IPV6, IPV6_V6ONLY, dual ? 0 : 1);
 

@@ -23,7 +23,6 @@ public sealed class ClusterState
         _worker = worker;
         Config = config;
         Shared = shared;
-        Waiting = new ConnectionQueue(shared.Breaker);
         _all = new HostSet([], config, 1.4, false, worker.Loop.Random);
         _outlierTimer = new ActionTimer(LookForOutliers);
         if (worker.Loop.Index == 0)
@@ -43,7 +42,10 @@ public sealed class ClusterState
     public CircuitBreaker Breaker => Shared.Breaker;
 
     /// <summary>Requests of this loop that wait for a connection.</summary>
-    internal ConnectionQueue Waiting { get; }
+    internal ConnectionQueue Waiting { get; } = new();
+
+    /// <summary>Those of routes with priority HIGH.</summary>
+    internal ConnectionQueue HighWaiting => field ??= new ConnectionQueue();
 
     internal int LoopIndex => _worker.Loop.Index;
 
@@ -196,12 +198,13 @@ public sealed class ClusterState
         return picked;
     }
 
-    /// <summary>Closes an idle connection that cannot serve this host under this ALPN list; false when there is none.</summary>
-    internal bool CloseIdleElsewhere(HostState wanted, IReadOnlyList<string> alpn)
+    /// <summary>Closes an idle connection of the same priority that cannot serve this host under this ALPN list; false when there is none.</summary>
+    internal bool CloseIdleElsewhere(HostState wanted, IReadOnlyList<string> alpn, object? owner)
     {
         foreach (var host in _byAddress.Values)
         {
-            if (host.HasIdle && host.CloseOneIdle(ReferenceEquals(host, wanted) ? alpn : null))
+            var pool = host.SamePool(wanted);
+            if (pool is { HasIdle: true } && pool.CloseOneIdle(ReferenceEquals(pool, wanted) ? alpn : null, owner))
                 return true;
         }
         return false;

@@ -33,6 +33,8 @@ public sealed class EndpointHealthState
     /// <summary>Loops that use it; under the lock of the cluster.</summary>
     internal int Users;
 
+    private int _connections, _highConnections; // Pooled ones of any loop, by priority; by Interlocked.
+
     public EndpointHealthState(int loops) => ByLoop = new HostState?[loops];
 
     /// <summary>Whether an active check watches it now.</summary>
@@ -49,4 +51,16 @@ public sealed class EndpointHealthState
             return sum;
         }
     }
+
+    /// <summary>Counts a pooled connection to it, if there may be one more.</summary>
+    internal bool TryConnection(bool isHigh, uint max)
+    {
+        ref var count = ref isHigh ? ref _highConnections : ref _connections;
+        if ((uint)Interlocked.Increment(ref count) <= max)
+            return true;
+        Interlocked.Decrement(ref count);
+        return false;
+    }
+
+    internal void EndConnection(bool isHigh) => Interlocked.Decrement(ref isHigh ? ref _highConnections : ref _connections);
 }

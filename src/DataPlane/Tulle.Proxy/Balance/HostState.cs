@@ -4,19 +4,50 @@ using Tulle.Snapshot;
 namespace Tulle.Proxy;
 
 /// <summary>One endpoint as one loop uses it: its pool, its load, its counters. Owned by the loop.</summary>
-public sealed class HostState(ClusterState cluster, EndpointConfig config, EndpointHealthState health)
+public sealed class HostState
 {
+    private readonly HostState? _main; // Set in the pool of HIGH requests: whose pool it is.
+    private HostState? _high; // Made when the first such request comes.
     private UpstreamConnection?[] _idle = [];
     private int _idleCount;
 
     /// <summary>Idle connections kept to one endpoint by one loop. The circuit breaker bounds all of them; this bounds what may lie unused.</summary>
     private const int IdleMax = 1024;
 
-    public ClusterState Cluster { get; } = cluster;
+    public HostState(ClusterState cluster, EndpointConfig config, EndpointHealthState health)
+    {
+        Cluster = cluster;
+        Config = config;
+        Health = health;
+    }
 
-    public EndpointConfig Config { get; set; } = config;
+    private HostState(HostState main)
+        : this(main.Cluster, main.Config, main.Health) => _main = main;
 
-    public EndpointHealthState Health { get; } = health;
+    public ClusterState Cluster { get; }
+
+    public EndpointConfig Config
+    {
+        get => _main is null ? field : _main.Config;
+        set;
+    }
+
+    public EndpointHealthState Health { get; }
+
+    /// <summary>The host itself, where its load and its counters are; the pool of HIGH requests has none of its own.</summary>
+    internal HostState Main => _main ?? this;
+
+    /// <summary>Connections of requests whose route has priority HIGH: a pool of its own, with the HIGH thresholds.</summary>
+    internal HostState High => _high ??= new HostState(this);
+
+    private bool IsHigh => _main is not null;
+
+    internal CircuitBreaker Breaker => IsHigh ? Cluster.Shared.HighBreaker : Cluster.Shared.Breaker;
+
+    internal ConnectionQueue Waiting => IsHigh ? Cluster.HighWaiting : Cluster.Waiting;
+
+    /// <summary>The pool of this host for the same priority as <paramref name="other"/>; null when there is none.</summary>
+    internal HostState? SamePool(HostState other) => other.IsHigh ? _high : this;
 
     public Address Address => Config.Address;
 
@@ -28,7 +59,11 @@ public sealed class HostState(ClusterState cluster, EndpointConfig config, Endpo
 
     public long RequestTotal, RequestSuccess, RequestError, RequestTimeouts, ConnectionTotal, ConnectFails;
 
-    public bool IsRemoved;
+    public bool IsRemoved
+    {
+        get => _main is null ? field : _main.IsRemoved;
+        set;
+    }
 
     /// <summary>Permits for pooled connections that this host holds on this loop: open, connecting, or granted to a request that will connect.</summary>
     internal int Permits;
@@ -39,7 +74,11 @@ public sealed class HostState(ClusterState cluster, EndpointConfig config, Endpo
     internal int WaitIndex;
 
     /// <summary>Grows when every connection that stands now shall end after its exchange: the host failed.</summary>
-    public int PoolGeneration;
+    public int PoolGeneration
+    {
+        get => _main is null ? field : _main.PoolGeneration;
+        private set;
+    }
 
     /// <summary>What it was when the lists were last rebuilt.</summary>
     public bool WasUsable = true;
@@ -55,12 +94,14 @@ public sealed class HostState(ClusterState cluster, EndpointConfig config, Endpo
     public bool HasIdle => _idleCount > 0;
 
     /// <summary>The most recently used idle connection that fits, or null.</summary>
-    public UpstreamConnection? TakeIdle(IReadOnlyList<string> alpn)
+    /// <param name="alpn">What the manager asks for.</param>
+    /// <param name="owner">The downstream connection whose own it must be; null: one that is everybody's.</param>
+    public UpstreamConnection? TakeIdle(IReadOnlyList<string> alpn, object? owner = null)
     {
         for (var i = _idleCount - 1; i >= 0; i--)
         {
             var connection = _idle[i]!;
-            if (!IsSame(connection.AlpnChoice, alpn))
+            if (!ReferenceEquals(connection.PoolOwner, owner) || !IsSame(connection.AlpnChoice, alpn))
                 continue;
             _idle[i] = _idle[--_idleCount];
             _idle[_idleCount] = null;
@@ -95,38 +136,59 @@ public sealed class HostState(ClusterState cluster, EndpointConfig config, Endpo
     }
 
     /// <summary>Takes a permit for a pooled connection; false when the request has to wait for one.</summary>
-    internal bool TryPermit(IReadOnlyList<string> alpn)
+    internal bool TryPermit(IReadOnlyList<string> alpn, object? owner = null)
     {
-        var breaker = Cluster.Breaker;
-        if (!breaker.TryConnection())
+        if (!TryOne(out var isHostFull))
         {
             Cluster.Stats.ConnectionOverflow.Add(Cluster.LoopIndex);
             // What lies idle and does not fit gives way to what is wanted.
-            if (!(Cluster.CloseIdleElsewhere(this, alpn) && breaker.TryConnection()))
+            var closed = isHostFull ? CloseOneIdle(alpn, owner) : Cluster.CloseIdleElsewhere(this, alpn, owner);
+            if (!(closed && TryOne(out _)))
             {
                 if (Permits > 0)
                     return false;
-                breaker.ForceConnection();
+                ForceOne();
             }
         }
         Permits++;
         return true;
     }
 
+    /// <summary>Counts a connection, if the cluster and the host may have one more.</summary>
+    internal bool TryOne(out bool isHostFull)
+    {
+        var max = IsHigh ? Cluster.Config.HighHostConnectionsMax : Cluster.Config.HostConnectionsMax;
+        isHostFull = !Health.TryConnection(IsHigh, max);
+        if (isHostFull)
+            return false;
+        if (Breaker.TryConnection())
+            return true;
+        Health.EndConnection(IsHigh);
+        return false;
+    }
+
+    /// <summary>Counts a connection beyond the limits: see <see cref="CircuitBreaker.ForceConnection"/>.</summary>
+    internal void ForceOne()
+    {
+        Breaker.ForceConnection();
+        Health.TryConnection(IsHigh, uint.MaxValue);
+    }
+
     /// <summary>Gives a permit of <see cref="TryPermit"/> or <see cref="IConnectionWaiter.OnPermit"/> back, and serves who waits for one.</summary>
     internal void GivePermit()
     {
         Permits--;
-        Cluster.Breaker.EndConnection();
-        Cluster.Waiting.Serve(this);
+        Health.EndConnection(IsHigh);
+        Breaker.EndConnection();
+        Waiting.Serve(this);
     }
 
-    /// <summary>Closes one idle connection, one that was asked for under another ALPN list than <paramref name="except"/> if that is given.</summary>
-    internal bool CloseOneIdle(IReadOnlyList<string>? except)
+    /// <summary>Closes one idle connection, one that does not fit <paramref name="except"/> and the owner if that is given.</summary>
+    internal bool CloseOneIdle(IReadOnlyList<string>? except, object? owner)
     {
         for (var i = 0; i < _idleCount; i++)
         {
-            if (except is not null && IsSame(_idle[i]!.AlpnChoice, except))
+            if (except is not null && ReferenceEquals(_idle[i]!.PoolOwner, owner) && IsSame(_idle[i]!.AlpnChoice, except))
                 continue;
             _idle[i]!.CloseIdle();
             return true;
@@ -149,6 +211,7 @@ public sealed class HostState(ClusterState cluster, EndpointConfig config, Endpo
 
     public void CloseIdle()
     {
+        _high?.CloseIdle();
         while (_idleCount > 0)
             _idle[_idleCount - 1]!.CloseIdle();
     }

@@ -26,6 +26,9 @@ public sealed class SharedCluster
 
     public CircuitBreaker Breaker { get; } = new();
 
+    /// <summary>Permits of requests whose route has priority HIGH.</summary>
+    public CircuitBreaker HighBreaker { get; } = new();
+
     internal OutlierDetector Outlier { get; }
 
     internal HealthCheckStats HealthCheckStats => field ??= new HealthCheckStats(_shared.Stats, StatName);

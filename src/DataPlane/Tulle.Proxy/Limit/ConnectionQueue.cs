@@ -16,6 +16,7 @@ internal sealed class ConnectionWait(IConnectionWaiter waiter)
     public ConnectionWait? Next, Previous;
     public HostState? Host;
     public IReadOnlyList<string> Alpn = [];
+    public object? Owner;
 
     public IConnectionWaiter Waiter { get; } = waiter;
 }
@@ -25,17 +26,18 @@ internal sealed class ConnectionWait(IConnectionWaiter waiter)
 /// waits (a host without one may always open one), so each is served by an event of its own host at the latest; a permit that becomes free goes to
 /// the waiting hosts in turn. While somebody waits no connection goes idle.
 /// </summary>
-internal sealed class ConnectionQueue(CircuitBreaker breaker)
+internal sealed class ConnectionQueue
 {
     private readonly List<HostState> _hosts = []; // Those with waiters.
     private int _next;
 
     public bool IsEmpty => _hosts.Count == 0;
 
-    public void Add(ConnectionWait wait, HostState host, IReadOnlyList<string> alpn)
+    public void Add(ConnectionWait wait, HostState host, IReadOnlyList<string> alpn, object? owner)
     {
         wait.Host = host;
         wait.Alpn = alpn;
+        wait.Owner = owner;
         wait.Next = null;
         wait.Previous = host.LastWait;
         if (host.LastWait is null)
@@ -78,7 +80,7 @@ internal sealed class ConnectionQueue(CircuitBreaker breaker)
     {
         for (var wait = connection.Host.FirstWait; wait is not null; wait = wait.Next)
         {
-            if (!HostState.IsSame(wait.Alpn, connection.AlpnChoice))
+            if (!ReferenceEquals(wait.Owner, connection.PoolOwner) || !HostState.IsSame(wait.Alpn, connection.AlpnChoice))
                 continue;
             Remove(wait);
             wait.Waiter.OnConnection(connection);
@@ -92,11 +94,28 @@ internal sealed class ConnectionQueue(CircuitBreaker breaker)
     {
         if (host.FirstWait is { } first && host.Permits == 0)
         {
-            breaker.ForceConnection();
+            host.ForceOne();
             Grant(first);
         }
-        while (_hosts.Count > 0 && breaker.TryConnection())
-            Grant(_hosts[_next++ % _hosts.Count].FirstWait!);
+        for (var tries = _hosts.Count; tries > 0 && _hosts.Count > 0;)
+        {
+            var next = _hosts[_next++ % _hosts.Count];
+            if (next.TryOne(out var isHostFull))
+            {
+                Grant(next.FirstWait!);
+                tries = _hosts.Count;
+            }
+            else if (isHostFull)
+            {
+                tries--;
+            }
+            else
+            {
+                // It stays the turn of this one.
+                _next--;
+                break;
+            }
+        }
         if (_next > 1 << 20)
             _next = 0;
     }

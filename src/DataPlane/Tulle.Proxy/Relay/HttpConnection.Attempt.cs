@@ -27,6 +27,7 @@ internal sealed partial class HttpConnection
     private ConnectionWait? _wait;
     private UpstreamConnection? _up;
     private HostState? _upHost;
+    private HostState? _pool; // Where the connection comes from: the host, or its pool for HIGH requests.
     private HostChoice? _hosts;
     private int _attempts;
 
@@ -57,7 +58,7 @@ internal sealed partial class HttpConnection
             _routeDeadline = AnswerDeadline();
         _record.Attempts = _attempts;
         var retry = _action!.Retry;
-        if (!cluster.Breaker.TryRequest())
+        if (!Breaker.TryRequest())
         {
             FailAttempt(FailureReason.Overflow, "");
             return;
@@ -81,7 +82,8 @@ internal sealed partial class HttpConnection
         _record.Endpoint = _upHost.Config.Facts;
         _record.TransportFailure = "";
         _attemptStartMicros = Worker.Loop.Kernel.WallMicros;
-        if (_upHost.TakeIdle(_manager.UpstreamAlpn) is { } idle)
+        _pool = _action.IsHighPriority ? _upHost.High : _upHost;
+        if (_pool.TakeIdle(_manager.UpstreamAlpn, PoolOwner) is { } idle)
         {
             _up = idle;
             _wasReused = true;
@@ -96,7 +98,7 @@ internal sealed partial class HttpConnection
     {
         var loop = LoopIndex;
         cluster.Stats.RequestPendingTotal.Add(loop);
-        if (!cluster.Breaker.TryPending())
+        if (!Breaker.TryPending())
         {
             cluster.Stats.RequestPendingOverflow.Add(loop);
             FailAttempt(FailureReason.Overflow, "");
@@ -104,12 +106,12 @@ internal sealed partial class HttpConnection
         }
         _countedPending = true;
         cluster.Stats.RequestPendingActive.Add(loop);
-        if (_upHost!.TryPermit(_manager.UpstreamAlpn))
+        if (_pool!.TryPermit(_manager.UpstreamAlpn, PoolOwner))
         {
             BeginConnect();
             return;
         }
-        cluster.Waiting.Add(_wait ??= new ConnectionWait(this), _upHost, _manager.UpstreamAlpn);
+        _pool.Waiting.Add(_wait ??= new ConnectionWait(this), _pool, _manager.UpstreamAlpn, PoolOwner);
         _phase = AttemptPhase.Queued;
     }
 
@@ -118,12 +120,14 @@ internal sealed partial class HttpConnection
         _wasReused = false;
         // Whatever comes of it, the permit is no longer this attempt's to give back.
         _phase = AttemptPhase.None;
-        _up = UpstreamConnection.Begin(Worker, _upHost!, _manager.UpstreamAlpn, isPooled: true, _signal, out var failure, out var text);
+        _up = UpstreamConnection.Begin(Worker, _pool!, _manager.UpstreamAlpn, isPooled: true, _signal, out var failure, out var text);
         if (_up is null)
         {
             FailAttempt(failure.Reason, text);
             return;
         }
+        if (PoolOwner is not null)
+            OwnConnection(_up);
         _phase = AttemptPhase.Connecting;
         _connectDeadline = Present + _cluster!.Config.ConnectTimeoutMs;
     }
@@ -148,8 +152,8 @@ internal sealed partial class HttpConnection
         if (!_countedPending)
             return;
         _countedPending = false;
-        _cluster!.Breaker.EndPending();
-        _cluster.Stats.RequestPendingActive.Add(LoopIndex, -1);
+        Breaker.EndPending();
+        _cluster!.Stats.RequestPendingActive.Add(LoopIndex, -1);
     }
 
     private bool StepConnect()
@@ -340,9 +344,9 @@ internal sealed partial class HttpConnection
     {
         EndPending();
         if (_phase == AttemptPhase.Queued)
-            _cluster!.Waiting.Remove(_wait!);
+            _pool!.Waiting.Remove(_wait!);
         else if (_phase == AttemptPhase.Granted)
-            _upHost!.GivePermit();
+            _pool!.GivePermit();
         if (_upOut is not null)
             Worker.Loop.Buffers.Return(_upOut);
         _upOut = null;
@@ -357,17 +361,17 @@ internal sealed partial class HttpConnection
         }
         if (_upHost is not null)
             _upHost.ActiveRequests--;
-        _upHost = null;
+        _upHost = _pool = null;
         if (_countedRequest)
         {
             _countedRequest = false;
-            _cluster!.Breaker.EndRequest();
-            _cluster.Stats.RequestActive.Add(LoopIndex, -1);
+            Breaker.EndRequest();
+            _cluster!.Stats.RequestActive.Add(LoopIndex, -1);
         }
         if (_countedRetry)
         {
             _countedRetry = false;
-            _cluster!.Breaker.EndRetry();
+            Breaker.EndRetry();
         }
         _phase = AttemptPhase.None;
         _tryDeadline = _connectDeadline = long.MaxValue;
@@ -419,9 +423,9 @@ internal sealed partial class HttpConnection
             return false;
         // A retry holds its permit until it has ended: this is where the one before has.
         if (_countedRetry)
-            _cluster.Breaker.EndRetry();
+            Breaker.EndRetry();
         _countedRetry = false;
-        if (!_cluster.Breaker.TryRetry())
+        if (!Breaker.TryRetry())
         {
             stats.RequestRetryOverflow.Add(LoopIndex);
             return false;

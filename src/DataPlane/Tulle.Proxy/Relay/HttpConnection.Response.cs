@@ -35,9 +35,6 @@ internal sealed partial class HttpConnection
 
     private Due _due;
 
-    /// <summary>Bytes of a response head. Source: Envoy's codec limit for responses is 60 KiB too.</summary>
-    private const int ResponseHeadBytesMax = 60 * 1024;
-
     private BodyMode _bodyMode;
     private long _responseLeft;
     private ChunkDecoder _responseChunks;
@@ -285,8 +282,8 @@ internal sealed partial class HttpConnection
     {
         var data = up.In.AsSpan(up.InStart, up.InEnd - up.InStart);
         var status = data.Length >= 5 && !"HTTP/1."u8.StartsWith(data[..Math.Min(7, data.Length)]) ? ParseStatus.BadRequest
-            : Http1Parser.FindHeadEnd(data, ref _responseScanned, ResponseHeadBytesMax, out var length) is var found && found != ParseStatus.Done ? found
-            : Http1Parser.ParseResponse(up.In!, up.InStart, length, _response, _manager.HeadFieldsMax);
+            : Http1Parser.FindHeadEnd(data, ref _responseScanned, _cluster!.Config.ResponseHeadBytesMax, out var length) is var found && found != ParseStatus.Done ? found
+            : Http1Parser.ParseResponse(up.In!, up.InStart, length, _response, _cluster!.Config.ResponseFieldsMax);
         if (status == ParseStatus.NeedMore)
             return false;
         _responseScanned = 0;
@@ -477,10 +474,18 @@ internal sealed partial class HttpConnection
         if (MustClose || !_requestComplete)
             _keepAlive = false;
         var staged = new ByteWriter(Worker.Loop.Staging);
-        var chunked = _downChunked && _bodyMode != BodyMode.None;
-        HeadEncoder.WriteResponse(ref staged, head, chunked, !_keepAlive && !_tunnel, head.Status == 101, _request.MinorVersion == 0);
+        WriteResponseHead(ref staged, head);
+        byte[]? large = null;
         if (staged.Overflowed)
         {
+            // What max_response_headers_kb allows beyond it, and what was added to it.
+            large = Worker.Loop.Buffers.Rent(head.Length + Worker.Loop.Staging.Length);
+            staged = new ByteWriter(large);
+            WriteResponseHead(ref staged, head);
+        }
+        if (staged.Overflowed)
+        {
+            Worker.Loop.Buffers.Return(large!);
             FailAttempt(FailureReason.UpstreamProtocol, "the response head is too large");
             return;
         }
@@ -493,9 +498,14 @@ internal sealed partial class HttpConnection
             _record.BytesSent += count;
         }
         WriteDown(staged.Written);
+        if (large is not null)
+            Worker.Loop.Buffers.Return(large);
         if (_bodyMode == BodyMode.None || (_bodyMode == BodyMode.Length && _responseLeft == 0))
             CompleteResponse();
     }
+
+    private void WriteResponseHead(ref ByteWriter staged, HttpHead head) =>
+        HeadEncoder.WriteResponse(ref staged, head, _downChunked && _bodyMode != BodyMode.None, !_keepAlive && !_tunnel, head.Status == 101, _request.MinorVersion == 0);
 
     private bool TakeResponseBody(UpstreamConnection up)
     {
@@ -617,7 +627,7 @@ internal sealed partial class HttpConnection
         _upReusable &= kind == TrailerKind.Field;
         if (!goesOn || kind == TrailerKind.Forbidden)
             return true;
-        if (kind == TrailerKind.Malformed || ++_responseTrailers > _manager.HeadFieldsMax)
+        if (kind == TrailerKind.Malformed || ++_responseTrailers > _cluster!.Config.ResponseFieldsMax)
             return false;
         joined.BeginLast(writeSize: !_lastChunkSent);
         _lastChunkSent = true;

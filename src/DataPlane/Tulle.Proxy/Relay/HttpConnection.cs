@@ -432,6 +432,7 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
             _responseComplete = false;
             EndRequest();
         }
+        CloseOwn();
         Worker.Loop.Cancel(_timer);
         ReturnIn();
         if (_out is not null)

@@ -46,6 +46,9 @@ public sealed class UpstreamConnection : ISocketOwner
     /// <summary>ALPN list that the HTTP manager asked for: connections are reused only under the same.</summary>
     public IReadOnlyList<string> AlpnChoice { get; }
 
+    /// <summary>The downstream connection whose own it is (connection_pool_per_downstream_connection); null: everybody's.</summary>
+    internal object? PoolOwner { get; set; }
+
     /// <summary>The host's when it was opened: a host that failed since takes it back no more.</summary>
     public int PoolGeneration { get; }
 
@@ -78,10 +81,13 @@ public sealed class UpstreamConnection : ISocketOwner
             failure = new Failure(FailureSide.Upstream, FailureStage.Connect, FailureReason.ConnectFailed, Retry: true, -fd);
             text = $"immediate connect error: {Errno.Text(-fd)}";
             cluster.Stats.ConnectFail.Add(worker.Loop.Index);
-            host.ConnectFails++;
+            host.Main.ConnectFails++;
             GivePermit(host, isPooled);
             return null;
         }
+        // What the kernel does not take is no reason to be without the connection.
+        if (cluster.Config.KeepAlive is { } keepAlive && host.Address.IsIp)
+            _ = worker.Loop.Kernel.KeepAlive(fd, keepAlive.Probes, keepAlive.TimeSeconds, keepAlive.IntervalSeconds);
         var socket = new LoopSocket(worker.Loop, fd) { Signal = signal };
         UpstreamConnection connection;
         try
@@ -96,7 +102,7 @@ public sealed class UpstreamConnection : ISocketOwner
             text = $"TLS_error: {error.Message}";
             cluster.Stats.TlsFail.Add(worker.Loop.Index);
             cluster.Stats.ConnectFail.Add(worker.Loop.Index);
-            host.ConnectFails++;
+            host.Main.ConnectFails++;
             GivePermit(host, isPooled);
             return null;
         }
@@ -104,8 +110,8 @@ public sealed class UpstreamConnection : ISocketOwner
         var loop = worker.Loop.Index;
         cluster.Stats.ConnectionTotal.Add(loop);
         cluster.Stats.ConnectionActive.Add(loop);
-        host.ConnectionTotal++;
-        host.Connections++;
+        host.Main.ConnectionTotal++;
+        host.Main.Connections++;
         connection._counted = true;
         failure = default;
         text = "";
@@ -178,7 +184,7 @@ public sealed class UpstreamConnection : ISocketOwner
         Failure = new Failure(FailureSide.Upstream, FailureStage.Connect, reason, Retry: true, error);
         FailureText = text;
         Host.Cluster.Stats.ConnectFail.Add(_worker.Loop.Index);
-        Host.ConnectFails++;
+        Host.Main.ConnectFails++;
         return ConnectStatus.Failed;
     }
 
@@ -208,7 +214,7 @@ public sealed class UpstreamConnection : ISocketOwner
         }
         Socket.Signal = null;
         Socket.Owner = this;
-        var waiting = Host.Cluster.Waiting;
+        var waiting = Host.Waiting;
         if (!waiting.IsEmpty && waiting.Hand(this))
             return;
         // Whoever still waits wants another host: a connection that would lie idle gives him its permit.
@@ -278,7 +284,7 @@ public sealed class UpstreamConnection : ISocketOwner
         var loop = _worker.Loop.Index;
         Host.Cluster.Stats.ConnectionActive.Add(loop, -1);
         Host.Cluster.Stats.ConnectionDestroy.Add(loop);
-        Host.Connections--;
+        Host.Main.Connections--;
         GivePermit(Host, _isPooled);
     }
 }

@@ -33,7 +33,9 @@ internal static class ClusterConverter
         if (discovery == DiscoveryKind.Eds && source is null)
             cluster.Fail("eds_cluster_config", "an EDS cluster needs eds_config");
         var balance = BalanceConverter.Balance(cluster);
-        var http = HttpOptions(cluster);
+        var http = UpstreamConverter.HttpOptions(cluster);
+        var thresholds = UpstreamConverter.Thresholds(cluster);
+        var keepAlive = UpstreamConverter.KeepAlive(cluster);
         var matches = TransportMatches(cluster, context);
         var common = BalanceConverter.Common(cluster);
         var config = new ClusterConfig
@@ -46,7 +48,14 @@ internal static class ClusterConverter
             Balance = balance.Policy,
             LeastRequestChoices = balance.Choices,
             ActiveRequestBias = balance.Bias,
-            Thresholds = Thresholds(cluster),
+            Thresholds = thresholds.Default,
+            HighThresholds = thresholds.High,
+            HostConnectionsMax = thresholds.HostConnectionsMax,
+            HighHostConnectionsMax = thresholds.HighHostConnectionsMax,
+            KeepAlive = keepAlive,
+            PoolPerDownstream = cluster.Bool("connection_pool_per_downstream_connection", false),
+            ResponseHeadBytesMax = http.HeadBytesMax,
+            ResponseFieldsMax = http.FieldsMax,
             Tls = cluster.Child("transport_socket") is { } socket ? TlsConverter.Client(socket, context) : null,
             TransportMatches = matches,
             IdleTimeoutMs = http.IdleTimeoutMs,
@@ -111,79 +120,6 @@ internal static class ClusterConverter
         };
     }
 
-    private static ThresholdsConfig Thresholds(FieldReader cluster)
-    {
-        var result = ThresholdsConfig.Default;
-        if (cluster.Child("circuit_breakers") is not { } breakers)
-            return result;
-        foreach (var threshold in breakers.Children("thresholds"))
-        {
-            var isDefault = threshold.Choice("priority", "DEFAULT", "DEFAULT", "HIGH") == "DEFAULT";
-            var read = new ThresholdsConfig(
-                (uint)threshold.IntegerOr("max_connections", 1024, 0, uint.MaxValue), (uint)threshold.IntegerOr("max_pending_requests", 1024, 0, uint.MaxValue),
-                (uint)threshold.IntegerOr("max_requests", 1024, 0, uint.MaxValue), (uint)threshold.IntegerOr("max_retries", 3, 0, uint.MaxValue));
-            if (threshold.Child("retry_budget") is { } budget)
-            {
-                var percent = budget.Child("budget_percent");
-                read = read with
-                {
-                    RetryBudgetPercent = percent is null ? 20 : percent.Number("value") ?? 0,
-                    RetryBudgetMin = (uint)budget.IntegerOr("min_retry_concurrency", 3, 0, uint.MaxValue),
-                };
-                percent?.Done();
-                budget.Done();
-            }
-            threshold.Done();
-            if (isDefault)
-                result = read;
-        }
-        breakers.Done();
-        return result;
-    }
-
-    private static (long IdleTimeoutMs, int RequestsMax, bool EnableTrailers) HttpOptions(FieldReader cluster)
-    {
-        long idle = 3_600_000;
-        var requests = 0;
-        var trailers = false;
-        void Common(FieldReader? options)
-        {
-            if (options is null)
-                return;
-            idle = (long)(options.DurationMs("idle_timeout") ?? idle);
-            requests = (int)(options.Integer("max_requests_per_connection", 0, uint.MaxValue) ?? requests);
-            options.Done();
-        }
-        void Http1(FieldReader? options)
-        {
-            trailers |= options?.Bool("enable_trailers", false) ?? false;
-            options?.Done();
-        }
-        Common(cluster.Child("common_http_protocol_options"));
-        Http1(cluster.Child("http_protocol_options"));
-        foreach (var (key, _, options) in ConversionContext.TypedMap(cluster, "typed_extension_protocol_options"))
-        {
-            if (options.Fields != UpstreamHttpFields.UpstreamOptions)
-            {
-                options.Fail("", $"{key} is not supported");
-                continue;
-            }
-            Common(options.Child("common_http_protocol_options"));
-            if (options.Child("explicit_http_config") is { } fixedTo)
-            {
-                Http1(fixedTo.Child("http_protocol_options"));
-                fixedTo.Done();
-            }
-            if (options.Child("use_downstream_protocol_config") is { } same)
-            {
-                Http1(same.Child("http_protocol_options"));
-                same.Done();
-            }
-            options.Done();
-        }
-        return (idle, requests, trailers);
-    }
-
     private static List<TransportMatchConfig> TransportMatches(FieldReader cluster, ConversionContext context)
     {
         var result = new List<TransportMatchConfig>();
@@ -199,7 +135,6 @@ internal static class ClusterConverter
 
     private static Address? BindAddress(FieldReader cluster)
     {
-        cluster.Child("upstream_connection_options")?.Done();
         if (cluster.Child("upstream_bind_config") is not { } bind)
             return null;
         var address = bind.Child("source_address") is { } socket ? ConversionContext.Socket(socket) : null;

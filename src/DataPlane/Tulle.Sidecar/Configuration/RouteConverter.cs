@@ -216,6 +216,7 @@ internal static class RouteConverter
             TimeoutMs = (long)(action.DurationMs("timeout") ?? 15_000),
             IdleTimeoutMs = action.DurationMs("idle_timeout") is { } idle ? (long)idle : null,
             MaxDurationMs = maxDuration,
+            IsHighPriority = action.Choice("priority", "DEFAULT", "DEFAULT", "HIGH") == "HIGH",
             Retry = action.Child("retry_policy") is { } retry ? RetryConverter.Convert(retry, context) : hostRetry,
             ReplayBytesMax = replayBytesMax,
             PrefixRewrite = action.Text("prefix_rewrite") is { Length: > 0 } prefix ? Encoding.UTF8.GetBytes(prefix) : null,

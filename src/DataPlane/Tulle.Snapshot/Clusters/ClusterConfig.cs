@@ -51,6 +51,27 @@ public sealed class ClusterConfig
 
     public ThresholdsConfig Thresholds { get; init; } = ThresholdsConfig.Default;
 
+    /// <summary>For requests of routes with priority HIGH, which have connections of their own. Default: those of <see cref="ThresholdsConfig"/>.</summary>
+    public ThresholdsConfig HighThresholds { get; init; } = ThresholdsConfig.Default;
+
+    /// <summary>Pooled connections to one host, of all loops; a loop without one may always have one. Default no limit. Source: Envoy per_host_thresholds. Excess: waits.</summary>
+    public uint HostConnectionsMax { get; init; } = uint.MaxValue;
+
+    /// <summary>The same for requests of routes with priority HIGH.</summary>
+    public uint HighHostConnectionsMax { get; init; } = uint.MaxValue;
+
+    /// <summary>Keep-alive probes on upstream connections; null sends none. Source: Envoy upstream_connection_options.tcp_keepalive.</summary>
+    public KeepAliveConfig? KeepAlive { get; init; }
+
+    /// <summary>Every downstream connection has upstream connections of its own, which end with it. Default false.</summary>
+    public bool PoolPerDownstream { get; init; }
+
+    /// <summary>Bytes of a response head. Default 61,440 (60 KiB). Source: Envoy HttpProtocolOptions.max_response_headers_kb. Excess: 502 UPE.</summary>
+    public int ResponseHeadBytesMax { get; init; } = 60 * 1024;
+
+    /// <summary>Fields of a response head or trailer section. Default 100. Source: Envoy HttpProtocolOptions.max_headers_count. Excess: 502 UPE.</summary>
+    public int ResponseFieldsMax { get; init; } = 100;
+
     /// <summary>TLS towards every endpoint; null for plain text.</summary>
     public TlsClientConfig? Tls { get; init; }
 
@@ -169,6 +190,12 @@ public sealed record ThresholdsConfig(uint ConnectionsMax, uint PendingMax, uint
     /// <summary>Retries in flight that are always allowed, with a budget. Default 3.</summary>
     public uint RetryBudgetMin { get; init; } = 3;
 }
+
+/// <summary>TCP keep-alive (tcp(7)); 0 leaves what the kernel has.</summary>
+/// <param name="Probes">Unanswered probes until the connection is dead. Kernel: 9.</param>
+/// <param name="TimeSeconds">Seconds without traffic until the first probe. Kernel: 7,200.</param>
+/// <param name="IntervalSeconds">Seconds between probes. Kernel: 75.</param>
+public sealed record KeepAliveConfig(int Probes, int TimeSeconds, int IntervalSeconds);
 
 /// <summary>A transport chosen by endpoint metadata; TLS null means plain text.</summary>
 public sealed record TransportMatchConfig(string Name, IReadOnlyDictionary<string, string> Match, TlsClientConfig? Tls);

@@ -104,6 +104,9 @@ public sealed record RouteActionConfig
     /// <summary>Milliseconds a request may live in all; 0 is no limit.</summary>
     public long MaxDurationMs { get; init; }
 
+    /// <summary>priority HIGH: permits and connections of its own (<see cref="ClusterConfig.HighThresholds"/>). Default false.</summary>
+    public bool IsHighPriority { get; init; }
+
     public RetryConfig? Retry { get; init; }
 
     /// <summary>Bytes of a request's body kept for another try; a longer body is not retried. Default 1 MiB. Source: Envoy per_request_buffer_limit_bytes, else its connection buffer limit.</summary>

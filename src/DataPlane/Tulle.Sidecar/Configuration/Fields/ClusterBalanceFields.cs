@@ -65,7 +65,7 @@ internal static class ClusterBalanceFields
     public static readonly MessageFields CircuitBreakers = new ProtoFields("envoy.config.cluster.v3.CircuitBreakers")
     {
         ["thresholds"] = Obeyed.Of(() => Thresholds),
-        ["per_host_thresholds"] = Refused(Later.Safe),
+        ["per_host_thresholds"] = Obeyed.Of(() => Thresholds),
     };
 
     public static readonly MessageFields Thresholds = new ProtoFields("envoy.config.cluster.v3.CircuitBreakers.Thresholds")
@@ -119,7 +119,7 @@ internal static class ClusterBalanceFields
 
     public static readonly MessageFields UpstreamConnectionOptions = new ProtoFields("envoy.config.cluster.v3.UpstreamConnectionOptions")
     {
-        ["tcp_keepalive"] = Warned("the kernel's defaults hold: keep-alive probes are not sent"),
+        ["tcp_keepalive"] = Obeyed.Of(() => CoreFields.TcpKeepalive),
         ["set_local_interface_name_on_upstream_connections"] = Refused(Later.Never),
         ["happy_eyeballs_config"] = Refused(Later.Never),
     };

@@ -63,7 +63,7 @@ internal static class ClusterFields
         ["upstream_config"] = Refused(Later.Never),
         ["track_cluster_stats"] = Warned("these statistics are not kept"),
         ["preconnect_policy"] = Refused(Later.Safe),
-        ["connection_pool_per_downstream_connection"] = Refused(Later.Safe),
+        ["connection_pool_per_downstream_connection"] = Obeyed,
         ["queuing_policies"] = Refused(Later.Never),
     };
 

@@ -50,6 +50,13 @@ internal static class CoreFields
         ["watched_directory"] = Warned("the file is read when the configuration is taken"),
     };
 
+    public static readonly MessageFields TcpKeepalive = new ProtoFields("envoy.config.core.v3.TcpKeepalive")
+    {
+        ["keepalive_probes"] = Obeyed,
+        ["keepalive_time"] = Obeyed,
+        ["keepalive_interval"] = Obeyed,
+    };
+
     public static readonly MessageFields Metadata = new ProtoFields("envoy.config.core.v3.Metadata")
     {
         ["filter_metadata"] = Obeyed,

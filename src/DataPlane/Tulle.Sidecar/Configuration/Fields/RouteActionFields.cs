@@ -32,7 +32,7 @@ internal static class RouteActionFields
         ["retry_policy"] = Obeyed.Of(() => RetryPolicy),
         ["retry_policy_typed_config"] = Refused(Later.Never),
         ["request_mirror_policies"] = Refused(Later.Requests),
-        ["priority"] = Refused(Later.Safe),
+        ["priority"] = Obeyed,
         ["rate_limits"] = Refused(Later.Policies),
         ["include_vh_rate_limits"] = Refused(Later.Policies),
         ["hash_policy"] = Refused(Later.Policies),
