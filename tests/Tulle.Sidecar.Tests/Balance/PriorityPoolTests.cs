@@ -56,9 +56,12 @@ public class PriorityPoolTests
     {
         void Answers(int status, string options, string fields)
         {
-            using var play = new UpstreamPlay(UpstreamPlay.Cluster(options, "")) { Fields = fields };
-            Assert.Equal(status, play.Ask());
-            Assert.Equal(status == 502 ? 1 : 0, play.Proxy.Stat("cluster.c.upstream_cx_protocol_error"));
+            using var proxy = new SimulatedProxy(1, 4 << 20, isCalm: true, SimulatedProxy.Http(cluster: options));
+            var upstream = new PlayedUpstream(proxy) { Answer = _ => $"HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok" };
+            var client = new PlayedClient(proxy).Send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            upstream.Until(() => client.Statuses.Count > 0, "no answer", client);
+            Assert.Equal([status], client.Statuses);
+            Assert.Equal(status == 502 ? 1 : 0, proxy.Stat("cluster.u.upstream_cx_protocol_error"));
         }
         var big = $"big: {new string('x', 10_000)}\r\n";
         var many = string.Concat(Enumerable.Range(0, 150).Select(i => $"h{i}: x\r\n"));
