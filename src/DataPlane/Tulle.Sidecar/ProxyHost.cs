@@ -322,19 +322,10 @@ internal sealed class ProxyHost : IDisposable
     /// <summary>The node with what this proxy can do: a control plane tells proxies apart by it.</summary>
     private Node WireNode()
     {
-        var extensions = new List<Node>();
-        foreach (var (name, category) in new[]
-                 {
-                     ("istio.metadata_exchange", "envoy.filters.http"), ("istio.stats", "envoy.filters.http"), ("istio.alpn", "envoy.filters.http"),
-                     ("istio.metadata_exchange", "envoy.filters.network"), ("istio.stats", "envoy.filters.network"), ("envoy.filters.http.router", "envoy.filters.http"),
-                     ("envoy.filters.network.tcp_proxy", "envoy.filters.network"), ("envoy.filters.network.http_connection_manager", "envoy.filters.network"),
-                     ("envoy.filters.listener.tls_inspector", "envoy.filters.listener"), ("envoy.filters.listener.http_inspector", "envoy.filters.listener"),
-                     ("envoy.filters.listener.original_dst", "envoy.filters.listener"),
-                 })
-        {
-            extensions.Add(Node.Map(("name", name), ("category", category)));
-        }
-        var node = Store.Bootstrap.Node.With("user_agent_name", "envoy").With("extensions", Node.List(extensions));
+        var node = Store.Bootstrap.Node.With("user_agent_name", "envoy").With("extensions", Node.List(Capabilities.Extensions().ToList()));
+        // The bootstrap may tell features of its own.
+        var told = node["client_features"]?.Items ?? [];
+        node = node.With("client_features", Node.List(told.Concat(Capabilities.Features().Select(Node.FromString)).DistinctBy(f => f.AsText).ToList()));
         return node.With("user_agent_build_version", Node.Map(("version", Node.Map(("major_number", 1), ("minor_number", 40))), ("metadata", Node.Map(("build.type", "tulle")))));
     }
 
