@@ -59,6 +59,9 @@ public enum FailureReason : byte
     NoFilterChain,
     BodyTooLarge,
     InvalidSteering,
+    PerTryIdle,
+    StreamDuration,
+    UpstreamDuration,
 }
 
 /// <summary>One ending of a request or connection, as plain data.</summary>
@@ -86,7 +89,8 @@ public static class Failures
         FailureReason.UpstreamClosed => "UC",
         FailureReason.UpstreamReset => "UR",
         FailureReason.UpstreamProtocol => "UPE",
-        FailureReason.ResponseTimeout or FailureReason.PerTryTimeout => "UT",
+        FailureReason.ResponseTimeout or FailureReason.PerTryTimeout or FailureReason.PerTryIdle => "UT",
+        FailureReason.UpstreamDuration => "UMSDR",
         FailureReason.StreamIdle => "SI",
         FailureReason.MaxDuration => "DT",
         FailureReason.Overflow => "UO",
@@ -107,7 +111,9 @@ public static class Failures
         FailureReason.PerTryTimeout => "upstream_per_try_timeout",
         FailureReason.StreamIdle => "stream_idle_timeout",
         FailureReason.RequestTimeout => "request_overall_timeout",
-        FailureReason.MaxDuration => "max_duration_timeout",
+        FailureReason.PerTryIdle => "upstream_per_try_idle_timeout",
+        FailureReason.MaxDuration or FailureReason.StreamDuration => "max_duration_timeout",
+        FailureReason.UpstreamDuration => "upstream_max_stream_duration_reached",
         FailureReason.DownstreamClosed => "downstream_remote_disconnect",
         FailureReason.HeadersTooLarge => "http1.headers_too_large",
         FailureReason.DownstreamProtocol => "http1.codec_error",

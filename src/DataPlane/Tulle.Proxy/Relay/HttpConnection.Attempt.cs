@@ -36,6 +36,9 @@ internal sealed partial class HttpConnection
     private bool _ended;
     private bool _countedRequest, _countedPending, _countedRetry, _wasReused;
     private long _routeDeadline = long.MaxValue, _requestDeadline = long.MaxValue, _maxDeadline = long.MaxValue, _tryDeadline = long.MaxValue;
+
+    // Of the attempt: when its whole life ends, and since when it has a connection (MaxValue: it has none).
+    private long _attemptDeadline = long.MaxValue, _tryStartMs = long.MaxValue;
     private long _backOffUntil, _connectDeadline = long.MaxValue;
     private long _attemptStartMicros;
 
@@ -185,6 +188,9 @@ internal sealed partial class HttpConnection
         _connectDeadline = long.MaxValue;
         var up = _up!;
         up.Requests++;
+        _tryStartMs = Present;
+        if (_cluster!.Config.MaxStreamDurationMs > 0)
+            _attemptDeadline = _tryStartMs + _cluster.Config.MaxStreamDurationMs;
         if (!_clockRuns)
             _routeDeadline = long.MaxValue;
         else
@@ -374,7 +380,7 @@ internal sealed partial class HttpConnection
             Breaker.EndRetry();
         }
         _phase = AttemptPhase.None;
-        _tryDeadline = _connectDeadline = long.MaxValue;
+        _tryDeadline = _connectDeadline = _attemptDeadline = _tryStartMs = long.MaxValue;
         // The next answer is read from its begin, whatever was here of this one.
         _responseScanned = _responseBase = 0;
     }

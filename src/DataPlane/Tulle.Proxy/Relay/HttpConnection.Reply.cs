@@ -34,6 +34,9 @@ internal sealed partial class HttpConnection
             case ParseStatus.NeedMore when _lateHead == HeadLimit.Request:
                 Reply(408, "request timeout"u8, FailureReason.RequestTimeout);
                 break;
+            case ParseStatus.NeedMore when _lateHead == HeadLimit.Duration:
+                Reply(408, "downstream duration timeout"u8, FailureReason.StreamDuration);
+                break;
             case ParseStatus.NeedMore:
                 Reply(408, "stream timeout"u8, FailureReason.StreamIdle);
                 break;
@@ -116,7 +119,7 @@ internal sealed partial class HttpConnection
         // A body that is here already is read over; one that is still to come ends the connection.
         if (!_requestComplete)
             DrainBody(readMore: false);
-        if (!_requestComplete || MustClose)
+        if (!_requestComplete || MustLeave)
             _keepAlive = false;
         _bodyMode = BodyMode.None;
         _downChunked = false;

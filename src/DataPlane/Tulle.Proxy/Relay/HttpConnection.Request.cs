@@ -54,7 +54,7 @@ internal sealed partial class HttpConnection
         _interimAnswers = 0;
         _due = Due.Not;
         _routeDeadline = _requestDeadline = _maxDeadline = long.MaxValue;
-        _tryDeadline = long.MaxValue;
+        _tryDeadline = _attemptDeadline = _tryStartMs = long.MaxValue;
         _canReplay = _clockRuns = _requestSent = false;
         _replayLength = 0;
         _trailers?.Clear();
@@ -68,6 +68,8 @@ internal sealed partial class HttpConnection
         var head = _request;
         _bodyLeft = head.IsChunked ? -1 : Math.Max(0, head.ContentLength);
         _requestComplete = _bodyLeft == 0;
+        if (_manager.MaxStreamDurationMs > 0)
+            _maxDeadline = _headStartMs + _manager.MaxStreamDurationMs;
         if (head.IsClose || (_manager.RequestsPerConnectionMax > 0 && _requestCount >= _manager.RequestsPerConnectionMax))
             _keepAlive = false;
         if (head.MinorVersion == 0 && !_manager.AcceptHttp10)
@@ -187,8 +189,8 @@ internal sealed partial class HttpConnection
         _clockRuns = _bodyLeft >= 0 && _inEnd - _inStart >= _bodyLeft;
         if (_clockRuns)
             _routeDeadline = AnswerDeadline();
-        if (action.MaxDurationMs > 0)
-            _maxDeadline = Present + action.MaxDurationMs;
+        if (action.MaxDurationMs is { } longest)
+            _maxDeadline = longest > 0 ? _headStartMs + longest : long.MaxValue;
         RequestFields.Rewrite(action, _weighted, head);
         for (var i = 0; i < _route!.RequestEdits.Count; i++)
             HeaderEdits.Apply(_route!.RequestEdits[i], head, _record, Worker.Loop.Staging);

@@ -107,7 +107,12 @@ internal sealed partial class HttpConnection
 
     /// <summary>The earliest of the deadlines that <see cref="CheckDeadlines"/> acts on.</summary>
     private long EarliestDeadline() =>
-        Math.Min(Math.Min(Math.Min(_routeDeadline, _tryDeadline), Math.Min(_requestDeadline, _maxDeadline)), IdleDeadline());
+        Math.Min(
+            Math.Min(Math.Min(_routeDeadline, _tryDeadline), Math.Min(_requestDeadline, _maxDeadline)),
+            Math.Min(Math.Min(_attemptDeadline, TryIdleDeadline()), IdleDeadline()));
+
+    private long TryIdleDeadline() => _tryStartMs != long.MaxValue && _action?.Retry is { PerTryIdleTimeoutMs: > 0 } retry
+        ? Math.Max(_tryStartMs, _lastActivityMs) + retry.PerTryIdleTimeoutMs : long.MaxValue;
 
     private void ArmForExchange()
     {
@@ -160,27 +165,43 @@ internal sealed partial class HttpConnection
         }
         else if (now >= _maxDeadline)
         {
-            AbortRequest(FailureReason.MaxDuration, 504, "stream duration timeout"u8);
+            _stats.RequestMaxDuration.Add(LoopIndex);
+            AbortRequest(FailureReason.StreamDuration, _requestComplete ? 504 : 408, "downstream duration timeout"u8);
+        }
+        else if (now >= _attemptDeadline)
+        {
+            _cluster!.Stats.RequestMaxDuration.Add(LoopIndex);
+            if (!RetryLate(FailureReason.UpstreamDuration, isHostsFault: false))
+                AbortRequest(FailureReason.UpstreamDuration, _requestComplete ? 504 : 408, "upstream max stream duration reached"u8);
+        }
+        else if (now >= TryIdleDeadline())
+        {
+            _cluster!.Stats.RequestPerTryIdleTimeout.Add(LoopIndex);
+            if (!RetryLate(FailureReason.PerTryIdle, isHostsFault: true))
+                AbortRequest(FailureReason.PerTryIdle, _action!.TimeoutStatus, "upstream request timeout"u8);
         }
         else if (now >= _tryDeadline && !_responseStarted)
         {
             _cluster!.Stats.RequestPerTryTimeout.Add(LoopIndex);
-            _tryDeadline = long.MaxValue;
-            if (RetryRules.OnReset(_action!.Retry, FailureReason.PerTryTimeout, requestSent: true, mayRepeat: false))
-            {
-                if (_upHost is not null)
-                    OutlierDetector.Failed(Worker, _upHost, 504);
-                EndAttempt(reuse: false);
-                if (TryRetry())
-                    return;
-            }
-            AbortRequest(FailureReason.PerTryTimeout, _action!.TimeoutStatus, "upstream request timeout"u8);
+            if (!RetryLate(FailureReason.PerTryTimeout, isHostsFault: true))
+                AbortRequest(FailureReason.PerTryTimeout, _action!.TimeoutStatus, "upstream request timeout"u8);
         }
         else if (now >= IdleDeadline())
         {
             _stats.RequestIdleTimeout.Add(LoopIndex);
             AbortRequest(FailureReason.StreamIdle, _requestComplete ? 504 : 408, "stream timeout"u8);
         }
+    }
+
+    /// <summary>Another attempt in place of one whose time is over; false: the request ends.</summary>
+    private bool RetryLate(FailureReason reason, bool isHostsFault)
+    {
+        if (isHostsFault && _upHost is not null)
+            OutlierDetector.Failed(Worker, _upHost, 504);
+        if (_responseStarted || !RetryRules.OnReset(_action!.Retry, reason, requestSent: true, mayRepeat: false))
+            return false;
+        EndAttempt(reuse: false);
+        return TryRetry();
     }
 
     /// <summary>Reads and forwards the answer. True when something moved.</summary>
@@ -471,7 +492,7 @@ internal sealed partial class HttpConnection
     private void SendResponseHead(UpstreamConnection up, HttpHead head)
     {
         // An answer that comes before the request is whole is the last on this connection.
-        if (MustClose || !_requestComplete)
+        if (MustLeave || !_requestComplete)
             _keepAlive = false;
         var staged = new ByteWriter(Worker.Loop.Staging);
         WriteResponseHead(ref staged, head);
@@ -668,7 +689,7 @@ internal sealed partial class HttpConnection
         if (_downChunked && _bodyMode != BodyMode.None && !_lastChunkSent)
             WriteDown("0\r\n\r\n"u8);
         _responseComplete = true;
-        _routeDeadline = long.MaxValue;
+        _routeDeadline = _attemptDeadline = _tryStartMs = long.MaxValue;
         if (_up is { } up && up.InEnd > up.InStart)
             _upReusable = false;
         _responseBase = 0;

@@ -80,6 +80,7 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
         _stats.ConnectionTotal.Add(LoopIndex);
         _stats.ConnectionActive.Add(LoopIndex);
         _lastActivityMs = Present;
+        _oldAtMs = _manager.MaxConnectionDurationMs > 0 ? _lastActivityMs + _manager.MaxConnectionDurationMs : long.MaxValue;
         RunAsync();
     }
 
@@ -157,6 +158,7 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
         Head,
         Request,
         Idle,
+        Duration,
     }
 
     private ParseStatus _headStatus;
@@ -301,14 +303,18 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
     private long HeadDeadline(bool isIdle)
     {
         var limit = isIdle ? _manager.IdleTimeoutMs : HeadLimitMs(out _);
-        return limit > 0 ? (isIdle ? _lastActivityMs : _headStartMs) + limit : long.MaxValue;
+        var deadline = limit > 0 ? (isIdle ? _lastActivityMs : _headStartMs) + limit : long.MaxValue;
+        return isIdle ? Math.Min(deadline, AgeDeadline()) : deadline;
     }
 
     private long HeadLimitMs(out HeadLimit which)
     {
         var (head, request) = (_manager.HeadTimeoutMs, _manager.RequestTimeoutMs);
         which = head > 0 && (request <= 0 || head <= request) ? HeadLimit.Head : request > 0 ? HeadLimit.Request : HeadLimit.Idle;
-        return which switch { HeadLimit.Head => head, HeadLimit.Request => request, _ => _manager.StreamIdleTimeoutMs };
+        var limit = which switch { HeadLimit.Head => head, HeadLimit.Request => request, _ => _manager.StreamIdleTimeoutMs };
+        if (_manager.MaxStreamDurationMs is var longest and > 0 && (limit <= 0 || longest < limit))
+            (which, limit) = (HeadLimit.Duration, longest);
+        return limit;
     }
 
     private void Arm(long deadline)
@@ -324,11 +330,14 @@ internal sealed partial class HttpConnection : Connection, IConnectionWaiter
     {
         if (isIdle)
         {
-            _stats.ConnectionIdleTimeout.Add(LoopIndex);
+            if (Now < AgeDeadline())
+                _stats.ConnectionIdleTimeout.Add(LoopIndex);
+            else
+                _ = IsOld();
             return;
         }
         HeadLimitMs(out _lateHead);
-        (_lateHead switch { HeadLimit.Head => _stats.HeadTimeout, HeadLimit.Request => _stats.RequestTimeout, _ => _stats.RequestIdleTimeout }).Add(LoopIndex);
+        (_lateHead switch { HeadLimit.Head => _stats.HeadTimeout, HeadLimit.Request => _stats.RequestTimeout, HeadLimit.Duration => _stats.RequestMaxDuration, _ => _stats.RequestIdleTimeout }).Add(LoopIndex);
         _request.Reset(_in!);
         _headStatus = ParseStatus.NeedMore;
     }

@@ -144,13 +144,13 @@ public static class LogWriter
 
     private static void WriteFlags(ref ByteWriter writer, RequestRecord record)
     {
-        var flag = Failures.Flag(record.Reason);
-        writer.AddText(flag);
+        // In the order in which they came about: the retries were used up before the request was given up.
         if (record.ExtraReason != FailureReason.None)
         {
-            writer.Add((byte)',');
             writer.AddText(Failures.Flag(record.ExtraReason));
+            writer.Add((byte)',');
         }
+        writer.AddText(Failures.Flag(record.Reason));
     }
 
     private static void WriteRequestHeader(ref ByteWriter writer, LogPart part, RequestRecord record)

@@ -21,6 +21,8 @@ public sealed class HttpStats
         RequestHttp1 = C("downstream_rq_http1_total");
         RequestTimeout = C("downstream_rq_timeout");
         RequestIdleTimeout = C("downstream_rq_idle_timeout");
+        RequestMaxDuration = C("downstream_rq_max_duration_reached");
+        ConnectionMaxDuration = C("downstream_cx_max_duration_reached");
         HeadTimeout = C("downstream_rq_header_timeout");
         TurnBudgetSpent = C("downstream_cx_turn_budget_spent");
         RequestReset = C("downstream_rq_rx_reset");
@@ -45,6 +47,8 @@ public sealed class HttpStats
     public Stat RequestHttp1 { get; }
     public Stat RequestTimeout { get; }
     public Stat RequestIdleTimeout { get; }
+    public Stat RequestMaxDuration { get; }
+    public Stat ConnectionMaxDuration { get; }
     public Stat HeadTimeout { get; }
 
     /// <summary>How often a connection used up what one turn of its loop allows and went on behind the others.</summary>
@@ -90,6 +94,8 @@ public sealed class ClusterStats
         RequestPendingOverflow = C("upstream_rq_pending_overflow");
         RequestTimeout = C("upstream_rq_timeout");
         RequestPerTryTimeout = C("upstream_rq_per_try_timeout");
+        RequestPerTryIdleTimeout = C("upstream_rq_per_try_idle_timeout");
+        RequestMaxDuration = C("upstream_rq_max_duration_reached");
         RequestRetry = C("upstream_rq_retry");
         RequestRetrySuccess = C("upstream_rq_retry_success");
         RequestRetryOverflow = C("upstream_rq_retry_overflow");
@@ -134,6 +140,8 @@ public sealed class ClusterStats
     public Stat RequestPendingOverflow { get; }
     public Stat RequestTimeout { get; }
     public Stat RequestPerTryTimeout { get; }
+    public Stat RequestPerTryIdleTimeout { get; }
+    public Stat RequestMaxDuration { get; }
     public Stat RequestRetry { get; }
     public Stat RequestRetrySuccess { get; }
     public Stat RequestRetryOverflow { get; }

@@ -59,6 +59,7 @@ internal static class ClusterConverter
             Tls = cluster.Child("transport_socket") is { } socket ? TlsConverter.Client(socket, context) : null,
             TransportMatches = matches,
             IdleTimeoutMs = http.IdleTimeoutMs,
+            MaxStreamDurationMs = http.StreamDurationMs,
             RequestsPerConnectionMax = (int)(cluster.Integer("max_requests_per_connection") ?? http.RequestsMax),
             EnableTrailers = http.EnableTrailers,
             PanicPercent = common.PanicPercent,

@@ -38,12 +38,15 @@ internal static class HttpManagerConverter
             manager.Fail("", "one of route_config and rds is needed");
         }
         long idle = 3_600_000;
+        long streamMax = 0, connectionMax = 0;
         var fieldsMax = 100;
         var requestsMax = 0;
         var underscores = UnderscoreAction.Allow;
         if (manager.Child("common_http_protocol_options") is { } common)
         {
             idle = (long)(common.DurationMs("idle_timeout") ?? idle);
+            streamMax = (long)(common.DurationMs("max_stream_duration") ?? 0);
+            connectionMax = (long)(common.DurationMs("max_connection_duration") ?? 0);
             fieldsMax = (int)(common.Integer("max_headers_count", 1, 100_000) ?? 100);
             requestsMax = (int)(common.Integer("max_requests_per_connection", 0, int.MaxValue) ?? 0);
             underscores = RequestRulesConverter.Underscores(common);
@@ -100,6 +103,8 @@ internal static class HttpManagerConverter
             HeadBytesMax = (int)(manager.Integer("max_request_headers_kb", 1, 8192) ?? 60) * 1024,
             HeadFieldsMax = fieldsMax,
             IdleTimeoutMs = idle,
+            MaxStreamDurationMs = streamMax,
+            MaxConnectionDurationMs = connectionMax,
             RequestTimeoutMs = (long)(manager.DurationMs("request_timeout") ?? 0),
             HeadTimeoutMs = (long)(manager.DurationMs("request_headers_timeout") ?? 0),
             StreamIdleTimeoutMs = (long)(manager.DurationMs("stream_idle_timeout") ?? 300_000),

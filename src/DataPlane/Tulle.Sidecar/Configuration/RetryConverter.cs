@@ -41,6 +41,7 @@ internal static class RetryConverter
             On = on,
             RetriesMax = (int)Math.Min(int.MaxValue, retry.Integer("num_retries", 0, uint.MaxValue) ?? 1),
             PerTryTimeoutMs = (long)(retry.DurationMs("per_try_timeout") ?? 0),
+            PerTryIdleTimeoutMs = (long)(retry.DurationMs("per_try_idle_timeout") ?? 0),
             StatusCodes = [.. retry.List("retriable_status_codes").Select(n => (int)n.AsInteger)],
             ResponseHeaders = MatcherConverter.Headers(retry, "retriable_headers", context),
             RequestHeaders = MatcherConverter.Headers(retry, "retriable_request_headers", context),

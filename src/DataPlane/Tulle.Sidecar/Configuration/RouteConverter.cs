@@ -202,10 +202,10 @@ internal static class RouteConverter
         var header = action.Text("cluster_header")?.ToLowerInvariant();
         var regex = action.Child("regex_rewrite");
         var upgrades = Upgrades(action, out var terminateConnect);
-        long maxDuration = 0;
+        long? maxDuration = null;
         if (action.Child("max_stream_duration") is { } duration)
         {
-            maxDuration = (long)(duration.DurationMs("max_stream_duration") ?? 0);
+            maxDuration = (long?)duration.DurationMs("max_stream_duration");
             duration.Done();
         }
         var result = new RouteActionConfig

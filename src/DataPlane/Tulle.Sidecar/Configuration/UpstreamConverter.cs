@@ -10,6 +10,7 @@ internal static class UpstreamConverter
     internal sealed class Http
     {
         public long IdleTimeoutMs = 3_600_000;
+        public long StreamDurationMs;
         public int RequestsMax;
         public bool EnableTrailers;
         public int HeadBytesMax = 60 * 1024;
@@ -135,6 +136,7 @@ internal static class UpstreamConverter
         if (options is null)
             return;
         result.IdleTimeoutMs = (long)(options.DurationMs("idle_timeout") ?? result.IdleTimeoutMs);
+        result.StreamDurationMs = (long)(options.DurationMs("max_stream_duration") ?? result.StreamDurationMs);
         result.RequestsMax = (int)(options.Integer("max_requests_per_connection", 0, uint.MaxValue) ?? result.RequestsMax);
         if (options.Integer("max_response_headers_kb", 1, 8192) is { } kilobytes)
             result.HeadBytesMax = (int)kilobytes * 1024;

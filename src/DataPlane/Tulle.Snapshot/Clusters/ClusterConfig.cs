@@ -81,6 +81,9 @@ public sealed class ClusterConfig
     /// <summary>Milliseconds an unused pooled connection stays. Default 3,600,000 (1 h). Source: Envoy HttpProtocolOptions.idle_timeout. 0 never closes it.</summary>
     public long IdleTimeoutMs { get; init; } = 3_600_000;
 
+    /// <summary>Milliseconds an attempt may last, from the sending of its head; 0 (default) is no limit. Source: Envoy max_stream_duration. Excess: 504 or 408, flag UMSDR.</summary>
+    public long MaxStreamDurationMs { get; init; }
+
     /// <summary>Requests on one upstream connection; 0 means any number. Default 0. Source: Envoy max_requests_per_connection.</summary>
     public int RequestsPerConnectionMax { get; init; }
 

@@ -77,6 +77,15 @@ public sealed class HttpManagerConfig
     /// <summary>Milliseconds without progress on a request. Default 300,000. Source: Envoy stream_idle_timeout. 0 is no limit. Excess: 504 or 408.</summary>
     public long StreamIdleTimeoutMs { get; init; } = 300_000;
 
+    /// <summary>Milliseconds a request may live in all, from its first byte; 0 (default) is no limit. Source: Envoy max_stream_duration. Excess: 504 or 408.</summary>
+    public long MaxStreamDurationMs { get; init; }
+
+    /// <summary>
+    /// Milliseconds after which a connection drains: answers say Connection: close, and an idle one is closed when the drain timeout has passed too.
+    /// 0 (default) is no limit. Source: Envoy max_connection_duration.
+    /// </summary>
+    public long MaxConnectionDurationMs { get; init; }
+
     /// <summary>Milliseconds a drained connection may live on. Default 5,000. Source: Envoy drain_timeout.</summary>
     public long DrainTimeoutMs { get; init; } = 5000;
 

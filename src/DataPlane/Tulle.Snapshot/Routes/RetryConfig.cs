@@ -41,6 +41,9 @@ public sealed record RetryConfig
     /// <summary>Milliseconds for each attempt's answer to begin. Default 0: none but the route's.</summary>
     public long PerTryTimeoutMs { get; init; }
 
+    /// <summary>Milliseconds an attempt may go without a byte either way. Default 0: none but the route's. Source: Envoy per_try_idle_timeout.</summary>
+    public long PerTryIdleTimeoutMs { get; init; }
+
     public IReadOnlyList<int> StatusCodes { get; init; } = [];
 
     public IReadOnlyList<HeaderMatcher> ResponseHeaders { get; init; } = [];

@@ -101,8 +101,8 @@ public sealed record RouteActionConfig
     /// <summary>Replaces the manager's stream idle timeout when set.</summary>
     public long? IdleTimeoutMs { get; init; }
 
-    /// <summary>Milliseconds a request may live in all; 0 is no limit.</summary>
-    public long MaxDurationMs { get; init; }
+    /// <summary>Milliseconds a request may live in all, instead of the manager's limit; 0 is no limit, null leaves the manager's.</summary>
+    public long? MaxDurationMs { get; init; }
 
     /// <summary>priority HIGH: permits and connections of its own (<see cref="ClusterConfig.HighThresholds"/>). Default false.</summary>
     public bool IsHighPriority { get; init; }

@@ -9,11 +9,11 @@ internal static class HttpOptionFields
     public static readonly MessageFields Downstream = new ProtoFields("envoy.config.core.v3.HttpProtocolOptions")
     {
         ["idle_timeout"] = Obeyed,
-        ["max_connection_duration"] = Refused(Later.Safe),
+        ["max_connection_duration"] = Obeyed,
         ["max_connection_duration_jitter"] = Refused(Later.Never),
         ["max_headers_count"] = Obeyed,
         ["max_response_headers_kb"] = Refused(Later.Never),
-        ["max_stream_duration"] = Refused(Later.Safe),
+        ["max_stream_duration"] = Obeyed,
         ["headers_with_underscores_action"] = Obeyed,
         ["max_requests_per_connection"] = Obeyed,
     };
@@ -25,7 +25,7 @@ internal static class HttpOptionFields
         ["max_connection_duration_jitter"] = Refused(Later.Never),
         ["max_headers_count"] = Obeyed,
         ["max_response_headers_kb"] = Obeyed,
-        ["max_stream_duration"] = Refused(Later.Safe),
+        ["max_stream_duration"] = Obeyed,
         ["headers_with_underscores_action"] = Harmless("it is about requests that come in, and answers are not touched by it"),
         ["max_requests_per_connection"] = Obeyed,
     };

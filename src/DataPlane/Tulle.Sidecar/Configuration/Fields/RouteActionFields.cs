@@ -95,7 +95,7 @@ internal static class RouteActionFields
         ["retry_on"] = Obeyed,
         ["num_retries"] = Obeyed,
         ["per_try_timeout"] = Obeyed,
-        ["per_try_idle_timeout"] = Refused(Later.Safe),
+        ["per_try_idle_timeout"] = Obeyed,
         ["retry_priority"] = Obeyed.Of(() => RetryPriority),
         ["retry_host_predicate"] = Obeyed.Of(() => RetryHostPredicate),
         ["retry_options_predicates"] = Refused(Later.Never),
