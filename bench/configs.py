@@ -35,13 +35,13 @@ def envoy(row, work):
 
     def listener(port, cluster, tls, mutual, edits):
         secret = f'tls_certificates: [ {{ certificate_chain: {{ filename: {work}/cert.pem }}, private_key: {{ filename: {work}/key.pem }} }} ]'
-        trust = f', validation_context: {{ trusted_ca: {{ filename: {work}/cert.pem }} }}' if mutual else ""
+        trust = f', validation_context: {{ trusted_ca: {{ filename: {work}/root.pem }} }}' if mutual else ""
         socket = (f', transport_socket: {{ name: envoy.transport_sockets.tls, typed_config: {{ "@type": {at}.extensions.transport_sockets.tls.v3.DownstreamTlsContext, '
                   f'disable_stateless_session_resumption: {"false" if row.resume else "true"}, require_client_certificate: {"true" if mutual else "false"}, common_tls_context: {{ {TLS13}, {secret}{trust} }} }} }}') if tls else ""
         listeners.append(f'  - {{ name: l{port}, address: {{ socket_address: {{ address: 127.0.0.1, port_value: {port} }} }}, filter_chains: [ {{ filters: [ {filters(cluster, edits)} ]{socket} }} ] }}')
 
     def cluster(name, port, tls):
-        secret = f'tls_certificates: [ {{ certificate_chain: {{ filename: {work}/cert.pem }}, private_key: {{ filename: {work}/key.pem }} }} ], validation_context: {{ trusted_ca: {{ filename: {work}/cert.pem }} }}'
+        secret = f'tls_certificates: [ {{ certificate_chain: {{ filename: {work}/cert.pem }}, private_key: {{ filename: {work}/key.pem }} }} ], validation_context: {{ trusted_ca: {{ filename: {work}/root.pem }} }}'
         socket = (f', transport_socket: {{ name: envoy.transport_sockets.tls, typed_config: {{ "@type": {at}.extensions.transport_sockets.tls.v3.UpstreamTlsContext, '
                   f'max_session_keys: {1 if row.resume else 0}, common_tls_context: {{ {TLS13}, {secret} }} }} }}') if tls else ""
         once = f', typed_extension_protocol_options: {{ envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {{ "@type": {at}.extensions.upstreams.http.v3.HttpProtocolOptions, common_http_protocol_options: {{ max_requests_per_connection: 1 }}, explicit_http_config: {{ http_protocol_options: {{}} }} }} }}' if row.once and tls else ""
@@ -84,9 +84,9 @@ defaults
  bind 127.0.0.1:{PROXY}
  default_backend far
 backend far
-{once} server s 127.0.0.1:{SECOND} ssl crt {work}/both.pem ca-file {work}/cert.pem verify required{reuse}
+{once} server s 127.0.0.1:{SECOND} ssl crt {work}/both.pem ca-file {work}/root.pem verify required{reuse}
 frontend g
- bind 127.0.0.1:{SECOND} ssl crt {work}/both.pem ca-file {work}/cert.pem verify required
+ bind 127.0.0.1:{SECOND} ssl crt {work}/both.pem ca-file {work}/root.pem verify required
  default_backend u
 backend u
  server s 127.0.0.1:{row.upstream}
@@ -113,8 +113,8 @@ def nginx(row, work):
     head = f"worker_processes 1; pid {work}/nginx.pid; error_log /dev/null; daemon off;\n"
     events = "events { worker_connections 9000; }\n"
     server = f"ssl_protocols TLSv1.3; ssl_certificate {work}/cert.pem; ssl_certificate_key {work}/key.pem; ssl_session_tickets {'on' if row.resume else 'off'};"
-    mutual = f"{server} ssl_client_certificate {work}/cert.pem; ssl_verify_client on;"
-    client = f"proxy_ssl_protocols TLSv1.3; proxy_ssl_certificate {work}/cert.pem; proxy_ssl_certificate_key {work}/key.pem; proxy_ssl_trusted_certificate {work}/cert.pem; proxy_ssl_verify on; proxy_ssl_name bench; proxy_ssl_session_reuse {'on' if row.resume else 'off'};"
+    mutual = f"{server} ssl_client_certificate {work}/root.pem; ssl_verify_client on;"
+    client = f"proxy_ssl_protocols TLSv1.3; proxy_ssl_certificate {work}/cert.pem; proxy_ssl_certificate_key {work}/key.pem; proxy_ssl_trusted_certificate {work}/root.pem; proxy_ssl_verify on; proxy_ssl_name bench; proxy_ssl_session_reuse {'on' if row.resume else 'off'};"
     if row.kind == "tcp":
         load = "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n"
         if row.tls == "both":

@@ -16,9 +16,16 @@ if (options.ShowHelp)
     Console.WriteLine(CommandLine.Help);
     return 0;
 }
+TlsLibrary.UsesLegacyKeyMethods = options.TlsLegacyKeys;
+if (options.TlsLibrary.Length > 0 && TlsLibrary.Choose(options.TlsLibrary) is { } unusable)
+{
+    Console.Error.WriteLine($"tulle-proxy: --tls-library: {unusable}");
+    return 64;
+}
 if (options.ShowVersion)
 {
     Console.WriteLine($"tulle-proxy  version: {ProxyVersion.Text}");
+    Console.WriteLine($"TLS library: {TlsLibrary.Version} ({TlsLibrary.Path})");
     return 0;
 }
 if (options.SelfTest)

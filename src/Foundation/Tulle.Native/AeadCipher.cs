@@ -17,13 +17,14 @@ public sealed unsafe class AeadCipher : IDisposable
     public const int NonceBytes = 12;
 
     // Fetched once: the ciphers that OpenSSL names by function are looked up in its providers at every use.
-    private static readonly nint s_aes128 = OpenSsl.EVP_CIPHER_fetch(0, "AES-128-GCM", null);
-    private static readonly nint s_aes256 = OpenSsl.EVP_CIPHER_fetch(0, "AES-256-GCM", null);
-    private static readonly nint s_chaCha = OpenSsl.EVP_CIPHER_fetch(0, "ChaCha20-Poly1305", null);
+    private static readonly nint s_aes128 = OpenSslShims.Cipher("AES-128-GCM", "EVP_aes_128_gcm");
+    private static readonly nint s_aes256 = OpenSslShims.Cipher("AES-256-GCM", "EVP_aes_256_gcm");
+    private static readonly nint s_chaCha = OpenSslShims.Cipher("ChaCha20-Poly1305", "EVP_chacha20_poly1305");
 
     private readonly int _encrypt;
     private readonly int _ownBelow;
     private readonly GcmKey? _own;
+    private BoringChaCha? _chaCha;
     private nint _context;
 
     public AeadCipher(AeadKind kind, ReadOnlySpan<byte> key, bool encrypt)
@@ -45,6 +46,12 @@ public sealed unsafe class AeadCipher : IDisposable
 
     private void MakeContext(ReadOnlySpan<byte> key)
     {
+        TlsLibrary.Load();
+        if (Kind == AeadKind.ChaCha20Poly1305 && s_chaCha == 0 && key.Length == KeyBytes(Kind))
+        {
+            _chaCha = new BoringChaCha(key);
+            return;
+        }
         _context = OpenSsl.EVP_CIPHER_CTX_new();
         var cipher = Kind switch
         {
@@ -75,6 +82,8 @@ public sealed unsafe class AeadCipher : IDisposable
             if (_context == 0)
                 MakeContext(_own.Key);
         }
+        if (_chaCha is not null)
+            return _chaCha.Seal(nonce, associated, plaintext, lastByte, output);
         if (OpenSsl.EVP_CipherInit_ex(_context, 0, 0, default, nonce, -1) != 1)
             return false;
         int written;
@@ -105,6 +114,8 @@ public sealed unsafe class AeadCipher : IDisposable
             if (_context == 0)
                 MakeContext(_own.Key);
         }
+        if (_chaCha is not null)
+            return _chaCha.Open(nonce, associated, sealedText, output);
         if (OpenSsl.EVP_CipherInit_ex(_context, 0, 0, default, nonce, -1) != 1)
             return false;
         int written;
@@ -123,6 +134,7 @@ public sealed unsafe class AeadCipher : IDisposable
     public void Dispose()
     {
         _own?.Clear();
+        _chaCha?.Free();
         if (_context != 0)
             OpenSsl.EVP_CIPHER_CTX_free(_context);
         _context = 0;

@@ -3,85 +3,73 @@ using System.Text;
 
 namespace Tulle.Native;
 
-/// <summary>What an SSL_CTX is made from. PEM texts; empty means absent.</summary>
-public sealed class SslContextOptions
-{
-    public required bool IsServer { get; init; }
-
-    /// <summary>Leaf first, then intermediates; each with its key.</summary>
-    public IReadOnlyList<(byte[] ChainPem, byte[] KeyPem)> Certificates { get; init; } = [];
-
-    /// <summary>Trusted CAs. Empty: the peer's chain is not verified.</summary>
-    public byte[] TrustedCaPem { get; init; } = [];
-
-    /// <summary>A server asks for a certificate when CAs are given; with this it also refuses clients without one.</summary>
-    public bool RequirePeerCertificate { get; init; }
-
-    public int MinVersion { get; init; } = OpenSsl.TLS1_2;
-
-    public int MaxVersion { get; init; } = OpenSsl.TLS1_3;
-
-    /// <summary>ALPN, most wanted first.</summary>
-    public IReadOnlyList<string> Alpn { get; init; } = [];
-
-    /// <summary>TLS 1.2 suites in OpenSSL's list form; empty for the default.</summary>
-    public string Ciphers { get; init; } = "";
-
-    public string Curves { get; init; } = "";
-
-    /// <summary>Tickets a server sends after a full TLS 1.3 handshake; 0 turns resumption off.</summary>
-    public int TicketCount { get; init; }
-
-    /// <summary>Sessions resume only between contexts of the same id (nginx CVE-2025-23419): a hash of all that verification depends on.</summary>
-    public byte[] SessionContextId { get; init; } = [];
-}
-
 /// <summary>An SSL_CTX. Safe to use from every loop; freed by the finalizer when the last connection let go of it.</summary>
 public sealed unsafe class SslContext
 {
-    private readonly GCHandle _self;
-    private readonly byte[] _alpnWire;
+    /// <summary>Source: Envoy's default list; forward secrecy and AEAD only.</summary>
+    private static readonly string[] s_ciphers =
+    [
+        "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-CHACHA20-POLY1305",
+        "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384",
+    ];
 
-    /// <exception cref="InvalidOperationException">A certificate, key or setting is refused; the message carries OpenSSL's reason.</exception>
+    private static readonly string[] s_groups = ["P-256", "X25519", "P-384"];
+
+    // AES-128 first, as BoringSSL orders them where the processor has AES: a quarter cheaper per byte than libssl's first choice.
+    private const string Suites = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384";
+
+    private readonly GCHandle _self;
+    private readonly byte[] _alpnWire = [];
+    private readonly List<LoadedCertificate> _certificates = [];
+    private readonly ServerCertificates? _choice;
+    private readonly VerifiedChains? _verified;
+    private readonly bool _enforcesRsaKeyUsage;
+
+    /// <exception cref="InvalidOperationException">A certificate, key or setting is refused; the message carries the library's reason.</exception>
     public SslContext(SslContextOptions options)
     {
+        TlsLibrary.Load();
         GcmKey.Prepare();
         IsServer = options.IsServer;
         VerifiesPeer = options.TrustedCaPem.Length > 0;
+        _enforcesRsaKeyUsage = options.EnforcesRsaKeyUsage;
         OpenSsl.ERR_clear_error();
         Handle = OpenSsl.SSL_CTX_new(OpenSsl.TLS_method());
-        OpenSsl.SSL_CTX_set_options(Handle, OpenSsl.SSL_OP_NO_RENEGOTIATION | OpenSsl.SSL_OP_NO_COMPRESSION | OpenSsl.SSL_OP_CIPHER_SERVER_PREFERENCE);
-        OpenSsl.SSL_CTX_ctrl(Handle, OpenSsl.SSL_CTRL_SET_MIN_PROTO_VERSION, options.MinVersion, 0);
-        OpenSsl.SSL_CTX_ctrl(Handle, OpenSsl.SSL_CTRL_SET_MAX_PROTO_VERSION, options.MaxVersion, 0);
-        OpenSsl.SSL_CTX_ctrl(Handle, OpenSsl.SSL_CTRL_SET_SESS_CACHE_MODE, 0, 0);
-        OpenSsl.SSL_CTX_ctrl(Handle, OpenSsl.SSL_CTRL_MODE, 0x10 | 0x2 | 0x1, 0);
-        OpenSsl.SSL_CTX_ctrl_text(Handle, OpenSsl.SSL_CTRL_SET_GROUPS_LIST, 0, options.Curves.Length > 0 ? options.Curves : "P-256:X25519:P-384");
-        // AES-128 first, as BoringSSL orders them where the processor has AES: a quarter cheaper per byte than libssl's first choice.
-        OpenSsl.SSL_CTX_set_ciphersuites(Handle, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256");
-        if (options.Ciphers.Length > 0)
-            OpenSsl.SSL_CTX_set_cipher_list(Handle, options.Ciphers);
-        if (options.SessionContextId.Length > 0)
-            OpenSsl.SSL_CTX_set_session_id_context(Handle, options.SessionContextId, (uint)Math.Min(32, options.SessionContextId.Length));
-        OpenSsl.SSL_CTX_set_num_tickets(Handle, (nuint)options.TicketCount);
-        if (options.TicketCount == 0)
-            OpenSsl.SSL_CTX_set_options(Handle, OpenSsl.SSL_OP_NO_TICKET);
-        foreach (var (chain, key) in options.Certificates)
-            UseCertificate(chain, key);
+        if (Handle == 0)
+            throw new InvalidOperationException($"{TlsLibrary.Version} makes no context: {OpenSsl.TakeError()}");
+        SslSettings.Apply(Handle, options, s_ciphers, s_groups, Suites);
+        foreach (var certificate in options.Certificates)
+            _certificates.Add(new LoadedCertificate(certificate));
+        _self = GCHandle.Alloc(this, GCHandleType.Weak);
+        if (_certificates.Count > 0)
+        {
+            // With one certificate nothing is chosen; a client shows its only one.
+            _choice = new ServerCertificates(_certificates, options.ScansAllOnMismatch);
+            foreach (var certificate in _choice.Unnamed)
+                Check(certificate.UseIn(Handle), "the certificate");
+            if (options.IsServer && _certificates.Count > 1)
+                OpenSsl.SSL_CTX_set_cert_cb(Handle, &OnCertificate, GCHandle.ToIntPtr(_self));
+        }
         if (VerifiesPeer)
         {
-            AddTrust(options.TrustedCaPem, options.IsServer);
+            _verified = new VerifiedChains(TrustStore.Fill(OpenSsl.SSL_CTX_get_cert_store(Handle), Handle, options));
+            OpenSsl.SSL_CTX_set_cert_verify_callback(Handle, &OnVerify, GCHandle.ToIntPtr(_self));
             OpenSsl.SSL_CTX_set_verify(Handle, OpenSsl.SSL_VERIFY_PEER | (options.RequirePeerCertificate ? OpenSsl.SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), 0);
         }
         OpenSsl.SSL_CTX_set_keylog_callback(Handle, &OnKeyLog);
         _alpnWire = AlpnWire(options.Alpn);
-        _self = GCHandle.Alloc(this, GCHandleType.Weak);
         if (options.IsServer && _alpnWire.Length > 0)
             OpenSsl.SSL_CTX_set_alpn_select_cb(Handle, &OnAlpn, GCHandle.ToIntPtr(_self));
+        OpenSsl.ERR_clear_error();
     }
 
+    // Runs for a context whose constructor threw as well: nothing of it is lost.
     ~SslContext()
     {
-        OpenSsl.SSL_CTX_free(Handle);
+        if (Handle != 0)
+            OpenSsl.SSL_CTX_free(Handle);
+        foreach (var certificate in _certificates ?? [])
+            certificate.Free();
         if (_self.IsAllocated)
             _self.Free();
     }
@@ -92,66 +80,91 @@ public sealed unsafe class SslContext
 
     public bool VerifiesPeer { get; }
 
+    /// <summary>Handshakes whose peer's chain was remembered, and those for which it was verified.</summary>
+    public (long Remembered, long Verified) Verifications => (_verified?.Hits ?? 0, _verified?.Misses ?? 0);
+
+    internal int IndexOf(nint leaf) => _certificates.Count > 1 && _choice is not null ? _choice.IndexOf(leaf) : 0;
+
+    /// <exception cref="InvalidOperationException">A name is empty or longer than 255 bytes.</exception>
     public static byte[] AlpnWire(IReadOnlyList<string> protocols)
     {
         var wire = new List<byte>();
         foreach (var protocol in protocols)
         {
-            wire.Add((byte)protocol.Length);
-            wire.AddRange(Encoding.ASCII.GetBytes(protocol));
+            var name = Encoding.ASCII.GetBytes(protocol);
+            if (name.Length is 0 or > 255)
+                throw new InvalidOperationException($"the ALPN protocol \"{protocol}\" has {name.Length} bytes; 1 to 255 are possible (RFC 7301)");
+            wire.Add((byte)name.Length);
+            wire.AddRange(name);
         }
         return wire.ToArray();
     }
 
-    private void UseCertificate(byte[] chainPem, byte[] keyPem)
+    internal static void Check(bool done, string what)
     {
-        var bio = OpenSsl.BIO_new_mem_buf(chainPem, chainPem.Length);
-        var keyBio = OpenSsl.BIO_new_mem_buf(keyPem, keyPem.Length);
+        if (!done)
+            throw new InvalidOperationException($"{TlsLibrary.Version} refuses {what}: {OpenSsl.TakeError()}");
+    }
+
+    [UnmanagedCallersOnly]
+    private static int OnVerify(nint storeContext, nint argument)
+    {
         try
         {
-            var leaf = OpenSsl.PEM_read_bio_X509(bio, 0, 0, 0);
-            if (leaf == 0)
-                throw new InvalidOperationException($"the certificate chain is not PEM: {OpenSsl.TakeError()}");
-            var ok = OpenSsl.SSL_CTX_use_certificate(Handle, leaf) == 1;
-            OpenSsl.X509_free(leaf);
-            for (var next = OpenSsl.PEM_read_bio_X509(bio, 0, 0, 0); next != 0; next = OpenSsl.PEM_read_bio_X509(bio, 0, 0, 0))
-                OpenSsl.SSL_CTX_ctrl(Handle, OpenSsl.SSL_CTRL_EXTRA_CHAIN_CERT, 0, next);
-            OpenSsl.ERR_clear_error();
-            var key = OpenSsl.PEM_read_bio_PrivateKey(keyBio, 0, 0, 0);
-            if (key == 0)
-                throw new InvalidOperationException($"the private key is not PEM: {OpenSsl.TakeError()}");
-            ok &= OpenSsl.SSL_CTX_use_PrivateKey(Handle, key) == 1;
-            OpenSsl.EVP_PKEY_free(key);
-            if (!ok || OpenSsl.SSL_CTX_check_private_key(Handle) != 1)
-                throw new InvalidOperationException($"the private key does not belong to the certificate: {OpenSsl.TakeError()}");
+            if (GCHandle.FromIntPtr(argument).Target is not SslContext { _verified: { } verified } context)
+                return 0;
+            var result = verified.Verify(storeContext, TimeProvider.System.GetUtcNow().ToUnixTimeSeconds());
+            if (result == 1 && !context.IsServer && !context.MaySign(OpenSsl.X509_STORE_CTX_get0_cert(storeContext)))
+            {
+                OpenSsl.X509_STORE_CTX_set_error(storeContext, OpenSsl.X509_V_ERR_INVALID_PURPOSE);
+                return 0;
+            }
+            if (result != 1)
+                return 0;
+            // An error of time that the configuration allows has been overruled, and leaves its number.
+            OpenSsl.X509_STORE_CTX_set_error(storeContext, OpenSsl.X509_V_OK);
+            return 1;
         }
-        finally
+        catch (Exception error) when (error is not OutOfMemoryException)
         {
-            OpenSsl.BIO_free(bio);
-            OpenSsl.BIO_free(keyBio);
+            // Nothing may cross into native code; an unknown answer is no.
+            return 0;
         }
     }
 
-    private void AddTrust(byte[] pem, bool isServer)
+    /// <summary>Every suite that is left signs: a certificate whose key usage is given must allow it (RFC 5280 section 4.2.1.3).</summary>
+    private bool MaySign(nint x509)
     {
-        var bio = OpenSsl.BIO_new_mem_buf(pem, pem.Length);
-        var store = OpenSsl.SSL_CTX_get_cert_store(Handle);
-        var names = isServer ? OpenSsl.OPENSSL_sk_new_null() : 0;
-        var count = 0;
-        for (var ca = OpenSsl.PEM_read_bio_X509(bio, 0, 0, 0); ca != 0; ca = OpenSsl.PEM_read_bio_X509(bio, 0, 0, 0))
+        if ((OpenSsl.X509_get_key_usage(x509) & OpenSsl.KU_DIGITAL_SIGNATURE) != 0)
+            return true;
+        var key = OpenSsl.X509_get_pubkey(x509);
+        if (key == 0)
+            return false;
+        var isRsa = OpenSslShims.KeyKind(key) == OpenSsl.EVP_PKEY_RSA;
+        OpenSsl.EVP_PKEY_free(key);
+        return isRsa && !_enforcesRsaKeyUsage;
+    }
+
+    [UnmanagedCallersOnly]
+    private static int OnCertificate(nint ssl, nint argument)
+    {
+        try
         {
-            OpenSsl.X509_STORE_add_cert(store, ca);
-            if (isServer)
-                OpenSsl.OPENSSL_sk_push(names, OpenSsl.X509_NAME_dup(OpenSsl.X509_get_subject_name(ca)));
-            OpenSsl.X509_free(ca);
-            count++;
+            if (GCHandle.FromIntPtr(argument).Target is not SslContext { _choice: { } choice })
+                return 0;
+            var asked = OpenSsl.SSL_get_servername(ssl, 0);
+            OpenSsl.SSL_certs_clear(ssl);
+            foreach (var certificate in choice.For(asked == 0 ? "" : OpenSsl.TextAt(asked)))
+            {
+                if (!certificate.UseFor(ssl))
+                    return 0;
+            }
+            return 1;
         }
-        OpenSsl.ERR_clear_error();
-        OpenSsl.BIO_free(bio);
-        if (isServer)
-            OpenSsl.SSL_CTX_set_client_CA_list(Handle, names);
-        if (count == 0)
-            throw new InvalidOperationException("the trusted CA bundle holds no PEM certificate");
+        catch (Exception error) when (error is not OutOfMemoryException)
+        {
+            return 0;
+        }
     }
 
     [UnmanagedCallersOnly]

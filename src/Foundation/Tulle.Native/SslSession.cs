@@ -37,7 +37,7 @@ public sealed class SslSession : IDisposable
         }
         OpenSsl.SSL_set_connect_state(_ssl);
         if (!string.IsNullOrEmpty(serverName))
-            OpenSsl.SSL_ctrl_text(_ssl, OpenSsl.SSL_CTRL_SET_TLSEXT_HOSTNAME, 0, serverName);
+            OpenSslShims.SetServerName(_ssl, serverName);
         if (alpnWire is { Length: > 0 })
             OpenSsl.SSL_set_alpn_protos(_ssl, alpnWire, (uint)alpnWire.Length);
         resumption?.Offer(_ssl);
@@ -76,13 +76,22 @@ public sealed class SslSession : IDisposable
     /// <summary>DER of the peer's leaf; empty when it sent none.</summary>
     public byte[] PeerCertificate()
     {
-        var x509 = OpenSsl.SSL_get1_peer_certificate(_ssl);
+        var x509 = OpenSslShims.PeerCertificate(_ssl);
         if (x509 == 0)
             return [];
         var der = OpenSsl.CertificateBytes(x509);
         OpenSsl.X509_free(x509);
         return der;
     }
+
+    /// <summary>Certificates that the peer sent; a server does not count its client's own. Those of a resumed session are not sent.</summary>
+    public int PeerChainLength => OpenSslShims.Count(OpenSsl.SSL_get_peer_cert_chain(_ssl));
+
+    /// <summary>The name that the client asked for (SNI); empty when it asked for none.</summary>
+    public string AskedName => OpenSsl.SSL_get_servername(_ssl, 0) is not 0 and var name ? OpenSsl.TextAt(name) : "";
+
+    /// <summary>Which of its certificates this side showed, as an index into those of the context.</summary>
+    public int OwnCertificate => _context.IndexOf(OpenSsl.SSL_get_certificate(_ssl));
 
     public HandshakeStatus Handshake()
     {

@@ -23,7 +23,7 @@ public class HandshakeTests
             MinVersion = min,
             MaxVersion = max,
             TicketCount = 2,
-            Certificates = [(System.Text.Encoding.ASCII.GetBytes(certificate.ExportCertificatePem()), System.Text.Encoding.ASCII.GetBytes(key.ExportPkcs8PrivateKeyPem()))],
+            Certificates = [(System.Text.Encoding.ASCII.GetBytes(certificate.ExportCertificatePem()), System.Text.Encoding.ASCII.GetBytes(key.ExportPkcs8PrivateKeyPem()), "")],
         });
     }
 

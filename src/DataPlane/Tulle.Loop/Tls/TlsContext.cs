@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using Tulle.Native;
 using Tulle.Wire.Tls;
 
@@ -9,9 +8,23 @@ public sealed class TlsContextOptions
 {
     public required bool IsServer { get; init; }
 
-    public IReadOnlyList<(byte[] ChainPem, byte[] KeyPem)> Certificates { get; init; } = [];
+    public IReadOnlyList<(byte[] ChainPem, byte[] KeyPem, string Password)> Certificates { get; init; } = [];
+
+    public bool ScansAllOnMismatch { get; init; }
 
     public byte[] TrustedCaPem { get; init; } = [];
+
+    public byte[] RevocationPem { get; init; } = [];
+
+    public bool RevocationOfLeafOnly { get; init; }
+
+    public bool AllowsExpired { get; init; }
+
+    public bool NamesNoAuthorities { get; init; }
+
+    public int? DepthMax { get; init; }
+
+    public bool EnforcesRsaKeyUsage { get; init; }
 
     public bool RequirePeerCertificate { get; init; }
 
@@ -21,7 +34,19 @@ public sealed class TlsContextOptions
 
     public IReadOnlyList<string> Alpn { get; init; } = [];
 
-    public string Ciphers { get; init; } = "";
+    public IReadOnlyList<string> Ciphers { get; init; } = [];
+
+    public IReadOnlyList<string> Groups { get; init; } = [];
+
+    public IReadOnlyList<string> SignatureAlgorithms { get; init; } = [];
+
+    public bool Fips { get; init; }
+
+    public bool PrefersClientCiphers { get; init; }
+
+    public long SessionSeconds { get; init; }
+
+    public byte[] TicketKey { get; init; } = [];
 
     public int TicketCount { get; init; }
 
@@ -31,37 +56,66 @@ public sealed class TlsContextOptions
 /// <summary>A TLS context that connections on any loop may use.</summary>
 public sealed class TlsContext
 {
-    /// <exception cref="InvalidOperationException">OpenSSL refuses a certificate, key or setting.</exception>
+    private readonly string?[] _identities;
+
+    /// <exception cref="InvalidOperationException">The library refuses a certificate, key or setting.</exception>
     public TlsContext(TlsContextOptions options)
     {
-        Inner = Make(options);
-        // OpenSSL has taken the certificate, so it can be read.
-        if (options.Certificates.Count > 0 && PemEncoding.TryFindUtf8(options.Certificates[0].ChainPem, out var fields))
-        {
-            var leaf = new byte[fields.DecodedDataLength];
-            System.Buffers.Text.Base64.DecodeFromUtf8(options.Certificates[0].ChainPem.AsSpan(fields.Base64Data), leaf, out _, out _);
-            Identity = CertificateNames.TryRead(leaf)?.FirstUri;
-        }
+        var names = options.Certificates.Select(c => NamesOf(c.ChainPem)).ToList();
+        _identities = names.Select(n => n?.FirstUri).ToArray();
+        Inner = Make(options, names);
     }
 
-    private static SslContext Make(TlsContextOptions options) => new(new SslContextOptions
+    private static CertificateNames? NamesOf(byte[] chainPem)
+    {
+        foreach (var (label, der) in PemBlocks.Read(chainPem, "the certificate chain"))
+        {
+            if (label.EndsWith("CERTIFICATE", StringComparison.Ordinal))
+                return CertificateNames.TryRead(der);
+        }
+        return null;
+    }
+
+    private static SslContext Make(TlsContextOptions options, List<CertificateNames?> names) => new(new SslContextOptions
     {
         IsServer = options.IsServer,
-        Certificates = options.Certificates,
+        Certificates = options.Certificates.Select((c, i) => new SslCertificate
+        {
+            ChainPem = c.ChainPem,
+            KeyPem = c.KeyPem,
+            Password = c.Password,
+            ServerNames = names[i]?.ServerNames ?? [],
+        }).ToList(),
+        ScansAllOnMismatch = options.ScansAllOnMismatch,
         TrustedCaPem = options.TrustedCaPem,
+        RevocationPem = options.RevocationPem,
+        RevocationOfLeafOnly = options.RevocationOfLeafOnly,
+        AllowsExpired = options.AllowsExpired,
+        NamesNoAuthorities = options.NamesNoAuthorities,
+        DepthMax = options.DepthMax,
         RequirePeerCertificate = options.RequirePeerCertificate,
+        EnforcesRsaKeyUsage = options.EnforcesRsaKeyUsage,
         MinVersion = options.MinVersion,
         MaxVersion = options.MaxVersion,
         Alpn = options.Alpn,
         Ciphers = options.Ciphers,
+        Groups = options.Groups,
+        SignatureAlgorithms = options.SignatureAlgorithms,
+        Fips = options.Fips,
+        PrefersClientCiphers = options.PrefersClientCiphers,
         TicketCount = options.TicketCount,
+        SessionSeconds = options.SessionSeconds,
+        TicketKey = options.TicketKey,
         SessionContextId = options.SessionContextId,
     });
 
     internal SslContext Inner { get; }
 
-    /// <summary>The SPIFFE id in the first certificate, or null.</summary>
-    public string? Identity { get; }
+    /// <summary>Handshakes whose peer's chain was remembered, and those for which it was verified.</summary>
+    public (long Remembered, long Verified) Verifications => Inner.Verifications;
+
+    /// <summary>The SPIFFE id in one of its certificates, or null.</summary>
+    internal string? Identity(int certificate) => certificate < _identities.Length ? _identities[certificate] : null;
 
     public static byte[] AlpnWire(IReadOnlyList<string> protocols) => SslContext.AlpnWire(protocols);
 }

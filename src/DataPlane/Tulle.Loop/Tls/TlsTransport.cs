@@ -24,12 +24,11 @@ public sealed partial class TlsTransport : Transport
     /// <summary>Unsent ciphertext at the most: one <see cref="Write"/> that the kernel did not take, one KeyUpdate and one alert behind it.</summary>
     private const int UnsentBytesMax = RecordsPerWrite * (RecordLayer.ContentBytesMax + 22) + 256;
 
-    private readonly SslContext? _context; // Null behind a handshake that was made elsewhere.
+    private readonly TlsContext? _context; // Null behind a handshake that was made elsewhere.
     private readonly byte[]? _alpnWire;
     private readonly SslResumption? _resumption;
     private readonly string _serverName;
     private readonly bool _isServer;
-    private readonly string? _localIdentity;
     private SslSession? _ssl; // Made when there is something for it to do: a client that only connected costs none.
     private RecordLayer? _records;
     private RentedBytes _cipherIn; // Received and not used up.
@@ -42,10 +41,9 @@ public sealed partial class TlsTransport : Transport
     public TlsTransport(LoopSocket socket, TlsContext context, string serverName, byte[]? alpnWire = null, TlsResumption? resumption = null) : base(socket)
     {
         _serverName = serverName;
-        _context = context.Inner;
         _alpnWire = alpnWire;
         _isServer = context.Inner.IsServer;
-        _localIdentity = context.Identity;
+        _context = context;
         _resumption = resumption?.Inner;
     }
 
@@ -113,7 +111,7 @@ public sealed partial class TlsTransport : Transport
     /// <summary>Hands the first bytes of what was received to libssl, lets it work and sends what it answers.</summary>
     private int StepSsl(int feedBytes = 0)
     {
-        _ssl ??= new SslSession(_context!, _isServer ? null : _serverName, _alpnWire, _resumption);
+        _ssl ??= new SslSession(_context!.Inner, _isServer ? null : _serverName, _alpnWire, _resumption);
         if (feedBytes > 0)
         {
             _ssl.Feed(_cipherIn.Used[..feedBytes]);
@@ -162,7 +160,7 @@ public sealed partial class TlsTransport : Transport
             Version = ssl.Version,
             Cipher = ssl.CipherName,
             IsResumed = ssl.IsResumed,
-            LocalIdentity = _localIdentity,
+            LocalIdentity = _context!.Identity(ssl.OwnCertificate),
             Certificate = certificate,
             Names = certificate.Length > 0 ? CertificateNames.TryRead(certificate) : null,
         };

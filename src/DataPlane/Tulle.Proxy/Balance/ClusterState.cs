@@ -10,6 +10,9 @@ public sealed class ClusterState
     /// <summary>Destinations of an ORIGINAL_DST cluster that are remembered. Beyond it those without connections are forgotten.</summary>
     private const int OriginalHostsMax = 4096;
 
+    /// <summary>Server names that requests chose.</summary>
+    internal ChosenServerNames ServerNames { get; } = new();
+
     private readonly ProxyWorker _worker;
     private readonly Dictionary<Address, HostState> _byAddress = [];
     private readonly ActionTimer _outlierTimer;

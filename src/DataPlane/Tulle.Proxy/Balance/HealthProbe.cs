@@ -31,6 +31,7 @@ internal sealed class HealthProbe(ProxyWorker worker, ClusterConfig cluster, Hea
 
     private byte[] _in = new byte[4096];
     private int _length;
+    private string _requiredName = "";
 
     public async ValueTask<ProbeResult> RunAsync()
     {
@@ -43,7 +44,7 @@ internal sealed class HealthProbe(ProxyWorker worker, ClusterConfig cluster, Hea
         Transport transport;
         try
         {
-            transport = UpstreamConnection.MakeTransport(worker, socket, tls, check.Alpn);
+            transport = UpstreamConnection.MakeTransport(worker, socket, tls, check.Alpn, endpoint.Hostname, out _requiredName);
         }
         catch (InvalidOperationException)
         {
@@ -98,7 +99,7 @@ internal sealed class HealthProbe(ProxyWorker worker, ClusterConfig cluster, Hea
             if (!await WaitAsync())
                 return false;
         }
-        return result >= 0 && PeerNames.Accepts(tls, transport.Peer) is null;
+        return result >= 0 && PeerNames.Accepts(tls, transport.Peer, _requiredName, worker.Loop.Kernel.WallMicros) is null;
     }
 
     private async ValueTask<bool> SendAsync(Transport transport, ReadOnlyMemory<byte> bytes)

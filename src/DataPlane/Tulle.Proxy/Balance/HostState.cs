@@ -115,6 +115,9 @@ public sealed class HostState
     {
         if (ReferenceEquals(a, b))
             return true;
+        // A pool of its own stands behind each name that requests chose.
+        if (a is NamedProtocols || b is NamedProtocols)
+            return false;
         if (a.Count != b.Count)
             return false;
         for (var i = 0; i < a.Count; i++)

@@ -235,20 +235,34 @@ internal static class ForwardedClientCertificate
     {
         var text = new StringBuilder();
         if (peer.LocalIdentity is { } own)
-            text.Append("By=").Append(own).Append(';');
+            AppendName(text.Append("By="), own).Append(';');
         text.Append("Hash=").Append(Convert.ToHexStringLower(SHA256.HashData(peer.Certificate)));
+        // Escaped as RFC 2253 has it: a quotation mark in it does not end it.
         if (manager.SetCertificateSubject)
             text.Append(";Subject=\"").Append(peer.Names?.Subject).Append('"');
-        if (manager.SetCertificateUri)
-            text.Append(";URI=").Append(peer.Identity);
-        if (manager.SetCertificateDns)
+        foreach (var (kind, value) in peer.Names?.Sans ?? [])
         {
-            foreach (var (kind, value) in peer.Names?.Sans ?? [])
-            {
-                if (kind == Wire.Tls.SanKind.Dns)
-                    text.Append(";DNS=").Append(value);
-            }
+            if (kind == Wire.Tls.SanKind.Uri && manager.SetCertificateUri)
+                AppendName(text.Append(";URI="), value);
         }
-        return Encoding.UTF8.GetBytes(text.ToString());
+        foreach (var (kind, value) in peer.Names?.Sans ?? [])
+        {
+            if (kind == Wire.Tls.SanKind.Dns && manager.SetCertificateDns)
+                AppendName(text.Append(";DNS="), value);
+        }
+        return Encoding.ASCII.GetBytes(text.ToString());
+    }
+
+    /// <summary>A name as it is; what could end it, the element or the line is written in percent form (RFC 3986 section 2.1).</summary>
+    private static StringBuilder AppendName(StringBuilder text, string name)
+    {
+        foreach (var character in name)
+        {
+            if (character is > ' ' and < (char)0x7F and not ('"' or ',' or ';' or '\\'))
+                text.Append(character);
+            else
+                text.Append('%').Append(((int)character & 0xFF).ToString("X2", System.Globalization.CultureInfo.InvariantCulture));
+        }
+        return text;
     }
 }

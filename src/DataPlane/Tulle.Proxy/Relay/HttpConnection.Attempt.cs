@@ -86,7 +86,7 @@ internal sealed partial class HttpConnection
         _record.TransportFailure = "";
         _attemptStartMicros = Worker.Loop.Kernel.WallMicros;
         _pool = _action.IsHighPriority ? _upHost.High : _upHost;
-        if (_pool.TakeIdle(_manager.UpstreamAlpn, PoolOwner) is { } idle)
+        if (_pool.TakeIdle(ConnectionChoice, PoolOwner) is { } idle)
         {
             _up = idle;
             _wasReused = true;
@@ -109,12 +109,12 @@ internal sealed partial class HttpConnection
         }
         _countedPending = true;
         cluster.Stats.RequestPendingActive.Add(loop);
-        if (_pool!.TryPermit(_manager.UpstreamAlpn, PoolOwner))
+        if (_pool!.TryPermit(ConnectionChoice, PoolOwner))
         {
             BeginConnect();
             return;
         }
-        _pool.Waiting.Add(_wait ??= new ConnectionWait(this), _pool, _manager.UpstreamAlpn, PoolOwner);
+        _pool.Waiting.Add(_wait ??= new ConnectionWait(this), _pool, ConnectionChoice, PoolOwner);
         _phase = AttemptPhase.Queued;
     }
 
@@ -123,7 +123,7 @@ internal sealed partial class HttpConnection
         _wasReused = false;
         // Whatever comes of it, the permit is no longer this attempt's to give back.
         _phase = AttemptPhase.None;
-        _up = UpstreamConnection.Begin(Worker, _pool!, _manager.UpstreamAlpn, isPooled: true, _signal, out var failure, out var text);
+        _up = UpstreamConnection.Begin(Worker, _pool!, ConnectionChoice, isPooled: true, _signal, out var failure, out var text);
         if (_up is null)
         {
             FailAttempt(failure.Reason, text);

@@ -344,7 +344,7 @@ internal sealed class ConnectionStarter : Connection
             _target.Stats.TlsConnectionError.Add(loop);
             return false;
         }
-        if (PeerNames.Accepts(config, tls.Peer) is not null)
+        if (PeerNames.Accepts(config, tls.Peer, "", Worker.Loop.Kernel.WallMicros) is not null)
         {
             _target.Stats.TlsVerifyFailed.Add(loop);
             return false;

@@ -17,6 +17,7 @@ public sealed class UpstreamConnection : ISocketOwner
     private readonly ProxyWorker _worker;
     private readonly ActionTimer _idleTimer;
     private readonly TlsClientConfig? _tls;
+    private readonly string _requiredName = "";
     private bool _tcpReady;
     private readonly bool _isPooled;
     private bool _counted;
@@ -30,12 +31,30 @@ public sealed class UpstreamConnection : ISocketOwner
         AlpnChoice = alpn;
         _idleTimer = new ActionTimer(OnIdleTimeout);
         PoolGeneration = host.PoolGeneration;
-        Transport = MakeTransport(worker, socket, tls, alpn);
+        Transport = MakeTransport(worker, socket, tls, alpn, host.Config.Hostname, out _requiredName);
     }
 
-    internal static Transport MakeTransport(ProxyWorker worker, LoopSocket socket, TlsClientConfig? tls, IReadOnlyList<string> alpn) => tls is null
-        ? new PlainTransport(socket)
-        : new TlsTransport(socket, worker.Shared.Tls.Client(tls), tls.ServerName, worker.Shared.Tls.AlpnWire(tls, alpn), worker.Shared.Tls.Resumption(worker.Loop.Index, tls));
+    /// <summary>TLS under the name that the request chose, else the endpoint's own, else the configured one.</summary>
+    /// <param name="requiredName">What the certificate must be for; empty for anything.</param>
+    internal static Transport MakeTransport(
+        ProxyWorker worker, LoopSocket socket, TlsClientConfig? tls, IReadOnlyList<string> alpn, string hostname, out string requiredName)
+    {
+        requiredName = "";
+        if (tls is null)
+            return new PlainTransport(socket);
+        var name = tls.ServerNameOfEndpoint && hostname.Length > 0 ? hostname : tls.ServerName;
+        requiredName = tls.VerifiesServerName ? name : "";
+        if (alpn is NamedProtocols named)
+        {
+            if (named.IsServerName)
+                name = named.Name;
+            // A request without a host asks for a name that no certificate has.
+            if (named.IsRequired)
+                requiredName = named.Name.Length > 0 ? named.Name : " ";
+        }
+        var contexts = worker.Shared.Tls;
+        return new TlsTransport(socket, contexts.Client(tls), name, contexts.AlpnWire(tls, alpn), contexts.Resumption(worker.Loop.Index, tls, name));
+    }
 
     public HostState Host { get; }
 
@@ -171,7 +190,7 @@ public sealed class UpstreamConnection : ISocketOwner
         Host.Cluster.Stats.TlsHandshake.Add(_worker.Loop.Index);
         if (tls.Peer!.IsResumed)
             Host.Cluster.Stats.TlsReused.Add(_worker.Loop.Index);
-        if (PeerNames.Accepts(_tls!, tls.Peer) is { } refusal)
+        if (PeerNames.Accepts(_tls!, tls.Peer, _requiredName, _worker.Loop.Kernel.WallMicros) is { } refusal)
         {
             Host.Cluster.Stats.TlsFail.Add(_worker.Loop.Index);
             return Fail(FailureReason.TlsFailed, 0, $"TLS_error: {refusal}");

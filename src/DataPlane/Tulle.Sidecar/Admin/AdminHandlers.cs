@@ -1,5 +1,6 @@
 using Tulle.Base;
 using Tulle.Base.Documents;
+using Tulle.Native;
 using Tulle.Proxy;
 
 namespace Tulle.Sidecar;
@@ -108,7 +109,7 @@ internal sealed class AdminHandlers(ProxyHost host)
     {
         var uptime = Durations.Format(Math.Floor((DateTimeOffset.UtcNow - host.Started).TotalSeconds) * 1000);
         return Node.Map(
-            ("version", $"tulle/{ProxyVersion.Text}/Clean/RELEASE/OpenSSL"),
+            ("version", $"tulle/{ProxyVersion.Text}/Clean/RELEASE/{TlsLibrary.ShortName}"),
             ("state", State),
             ("hot_restart_version", "disabled"),
             ("command_line_options", Node.Map(("concurrency", host.Workers.Count), ("config_path", host.Options.ConfigPath), ("log_level", host.Options.LogLevel),

@@ -77,10 +77,17 @@ internal static class ConfigDump
         var chains = listeners.SelectMany(l => l.DefaultChain is { } last ? l.Chains.Append(last) : l.Chains).Select(c => (Snapshot.TlsConfig?)c.Tls);
         var clusters = host.Store.Current.Clusters.Values.SelectMany(c => c.TransportMatches.Select(m => m.Tls).Append(c.Tls)).Select(t => (Snapshot.TlsConfig?)t);
         var seen = found.Select(s => s.ContentHash).ToHashSet();
-        foreach (var secret in chains.Concat(clusters).OfType<Snapshot.TlsConfig>().SelectMany(t => t.Trust is { } trust ? t.Certificates.Append(trust) : t.Certificates))
+        // A bundle that a secret brought into a context is the secret's own array.
+        var bundles = found.Select(s => s.TrustedCaPem).ToHashSet();
+        foreach (var tls in chains.Concat(clusters).OfType<Snapshot.TlsConfig>())
         {
-            if (seen.Add(secret.ContentHash))
-                found.Add(secret);
+            foreach (var secret in tls.Certificates)
+            {
+                if (seen.Add(secret.ContentHash))
+                    found.Add(secret);
+            }
+            if (tls.Trust is { TrustedCaPem: { } bundle } trust && bundles.Add(bundle) && seen.Add(trust.ContentHash))
+                found.Add(new Snapshot.SecretConfig { Name = "inline", Validation = trust, ContentHash = trust.ContentHash });
         }
         return found;
     }

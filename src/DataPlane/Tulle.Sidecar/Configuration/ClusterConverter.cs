@@ -57,6 +57,7 @@ internal static class ClusterConverter
             ResponseHeadBytesMax = http.HeadBytesMax,
             ResponseFieldsMax = http.FieldsMax,
             Tls = cluster.Child("transport_socket") is { } socket ? TlsConverter.Client(socket, context) : null,
+            ServerNames = http.ServerNames,
             TransportMatches = matches,
             IdleTimeoutMs = http.IdleTimeoutMs,
             MaxStreamDurationMs = http.StreamDurationMs,
@@ -87,6 +88,7 @@ internal static class ClusterConverter
             Service = Service(cluster.Child("metadata")),
             ContentHash = ConversionContext.Hash(discovery == DiscoveryKind.Eds ? resource : resource.Without("load_assignment")),
         };
+        UpstreamNames.Judge(config, cluster, context);
         cluster.Done("is not supported by this proxy");
         return new ConvertedCluster(config, inline ?? (discovery is DiscoveryKind.Static ? LoadAssignmentConfig.Empty : null), source, endpointName);
     }

@@ -170,16 +170,17 @@ internal sealed class ConfigStore(Bootstrap bootstrap, StatsStore stats)
             diagnostics.Add(finding);
     }
 
-    /// <summary>Lets OpenSSL look at a secret before anything depends on it.</summary>
+    /// <summary>Lets the TLS library look at a secret before anything depends on it.</summary>
     private static string? CheckSecret(SecretConfig secret)
     {
         try
         {
-            _ = new Loop.TlsContext(new Loop.TlsContextOptions
+            // A default without a bundle may stand beside it: what is not whole is looked at with what it is merged into.
+            TlsContexts.Prepare(new TlsServerConfig
             {
-                IsServer = true,
-                Certificates = secret.ChainPem.Length > 0 ? [(secret.ChainPem, secret.KeyPem)] : [],
-                TrustedCaPem = secret.TrustedCaPem,
+                Certificates = secret.ChainPem.Length > 0 ? [secret] : [],
+                Trust = secret.Validation is { TrustedCaPem.Length: > 0 } trust ? trust : null,
+                ContentHash = secret.ContentHash,
             });
             return null;
         }
@@ -407,8 +408,15 @@ internal sealed class ConfigStore(Bootstrap bootstrap, StatsStore stats)
     {
         foreach (var (name, entry) in table)
         {
-            if (entry.Secrets.Count > 0 && entry.SecretsSeen != _secretVersion)
-                Convert(type, name, entry, new Diagnostics());
+            if (entry.Secrets.Count == 0 || entry.SecretsSeen == _secretVersion)
+                continue;
+            var diagnostics = new Diagnostics();
+            var before = (entry.Converted, entry.Missing, entry.Secrets);
+            if (Convert(type, name, entry, diagnostics))
+                continue;
+            // What does not fit together any more is not half applied: the last good one stays.
+            (entry.Converted, entry.Missing, entry.Secrets) = before;
+            Log.Write("error", "config", $"{Kind(type)} {name} stays as it was, its secrets do not fit: {diagnostics.Summary()}");
         }
     }
 

@@ -15,6 +15,7 @@ internal static class UpstreamConverter
         public bool EnableTrailers;
         public int HeadBytesMax = 60 * 1024;
         public int FieldsMax = 100;
+        public ServerNameRule? ServerNames;
     }
 
     internal sealed record Breakers
@@ -108,6 +109,7 @@ internal static class UpstreamConverter
         var result = new Http();
         Common(result, cluster.Child("common_http_protocol_options"));
         Http1(result, cluster.Child("http_protocol_options"));
+        result.ServerNames = UpstreamNames.Read(cluster.Child("upstream_http_protocol_options"));
         foreach (var (key, _, options) in ConversionContext.TypedMap(cluster, "typed_extension_protocol_options"))
         {
             if (options.Fields != UpstreamHttpFields.UpstreamOptions)
@@ -116,6 +118,7 @@ internal static class UpstreamConverter
                 continue;
             }
             Common(result, options.Child("common_http_protocol_options"));
+            result.ServerNames = UpstreamNames.Read(options.Child("upstream_http_protocol_options"));
             if (options.Child("explicit_http_config") is { } fixedTo)
             {
                 Http1(result, fixedTo.Child("http_protocol_options"));

@@ -78,6 +78,9 @@ public sealed class ClusterConfig
     /// <summary>Choices by endpoint metadata, tried in order before <see cref="Tls"/>.</summary>
     public IReadOnlyList<TransportMatchConfig> TransportMatches { get; init; } = [];
 
+    /// <summary>Null: the server name is the one of the TLS configuration.</summary>
+    public ServerNameRule? ServerNames { get; init; }
+
     /// <summary>Milliseconds an unused pooled connection stays. Default 3,600,000 (1 h). Source: Envoy HttpProtocolOptions.idle_timeout. 0 never closes it.</summary>
     public long IdleTimeoutMs { get; init; } = 3_600_000;
 

@@ -18,8 +18,24 @@ public sealed class CertificateNames
 
     public List<(SanKind Kind, string Value)> Sans { get; } = [];
 
-    /// <summary>Subject as RFC 2253 text, most specific first; the form of XFCC's Subject.</summary>
+    /// <summary>Names of a kind of their own: object identifier in dots, and the text.</summary>
+    public List<(string Oid, string Value)> OtherNames { get; } = [];
+
+    /// <summary>Subject as RFC 2253 text, most specific first, escaped; the form of XFCC's Subject.</summary>
     public string Subject { get; private set; } = "";
+
+    /// <summary>The first common name as it is written; empty for none.</summary>
+    public string CommonName { get; private set; } = "";
+
+    /// <summary>Names for which a server shows this certificate: its DNS names, else its common name.</summary>
+    public IReadOnlyList<string> ServerNames
+    {
+        get
+        {
+            var names = Sans.Where(s => s.Kind == SanKind.Dns).Select(s => s.Value).ToList();
+            return names.Count > 0 ? names : CommonName.Length > 0 ? [CommonName] : [];
+        }
+    }
 
     public string SerialHex { get; private set; } = "";
 
@@ -43,25 +59,26 @@ public sealed class CertificateNames
     /// <summary>Null when the bytes are no certificate.</summary>
     public static CertificateNames? TryRead(ReadOnlySpan<byte> der)
     {
-        if (!Take(ref der, 0x30, out var certificate) || !Take(ref certificate, 0x30, out var body))
+        if (!Der.Take(ref der, 0x30, out var certificate) || !Der.Take(ref certificate, 0x30, out var body))
             return null;
         var names = new CertificateNames();
         if (body.Length > 0 && body[0] == 0xA0)
-            Take(ref body, 0xA0, out _);
-        if (!Take(ref body, 0x02, out var serial) || !Take(ref body, 0x30, out _) || !Take(ref body, 0x30, out _)
-            || !Take(ref body, 0x30, out var validity) || !Take(ref body, 0x30, out var subject) || !Take(ref body, 0x30, out _))
+            Der.Take(ref body, 0xA0, out _);
+        if (!Der.Take(ref body, 0x02, out var serial) || !Der.Take(ref body, 0x30, out _) || !Der.Take(ref body, 0x30, out _)
+            || !Der.Take(ref body, 0x30, out var validity) || !Der.Take(ref body, 0x30, out var subject) || !Der.Take(ref body, 0x30, out _))
         {
             return null;
         }
         names.SerialHex = Convert.ToHexStringLower(serial);
         names.NotBefore = ReadTime(ref validity);
         names.NotAfter = ReadTime(ref validity);
-        names.Subject = ReadName(subject);
+        names.CommonName = DistinguishedName.CommonName(subject);
+        names.Subject = DistinguishedName.Read(subject);
         while (body.Length > 0)
         {
-            if (body[0] == 0xA3 && Take(ref body, 0xA3, out var wrapped) && Take(ref wrapped, 0x30, out var extensions))
+            if (body[0] == 0xA3 && Der.Take(ref body, 0xA3, out var wrapped) && Der.Take(ref wrapped, 0x30, out var extensions))
                 names.ReadExtensions(extensions);
-            else if (!TakeAny(ref body, out _, out _))
+            else if (!Der.TakeAny(ref body, out _, out _))
                 break;
         }
         return names;
@@ -69,26 +86,30 @@ public sealed class CertificateNames
 
     private void ReadExtensions(ReadOnlySpan<byte> extensions)
     {
-        while (Take(ref extensions, 0x30, out var extension))
+        while (Der.Take(ref extensions, 0x30, out var extension))
         {
-            if (!Take(ref extension, 0x06, out var oid) || !oid.SequenceEqual(SanOid))
+            if (!Der.Take(ref extension, 0x06, out var oid) || !oid.SequenceEqual(SanOid))
                 continue;
             if (extension.Length > 0 && extension[0] == 0x01)
-                Take(ref extension, 0x01, out _);
-            if (!Take(ref extension, 0x04, out var octets) || !Take(ref octets, 0x30, out var names))
+                Der.Take(ref extension, 0x01, out _);
+            if (!Der.Take(ref extension, 0x04, out var octets) || !Der.Take(ref octets, 0x30, out var names))
                 return;
-            while (TakeAny(ref names, out var tag, out var value))
+            while (Der.TakeAny(ref names, out var tag, out var value))
             {
+                // IA5String. A byte above ASCII is not allowed there; it stays the byte that it is, so that two names that differ stay different.
                 switch (tag)
                 {
+                    case 0xA0:
+                        ReadOtherName(value);
+                        break;
                     case 0x81:
-                        Sans.Add((SanKind.Email, Encoding.ASCII.GetString(value)));
+                        Sans.Add((SanKind.Email, Encoding.Latin1.GetString(value)));
                         break;
                     case 0x82:
-                        Sans.Add((SanKind.Dns, Encoding.ASCII.GetString(value)));
+                        Sans.Add((SanKind.Dns, Encoding.Latin1.GetString(value)));
                         break;
                     case 0x86:
-                        Sans.Add((SanKind.Uri, Encoding.ASCII.GetString(value)));
+                        Sans.Add((SanKind.Uri, Encoding.Latin1.GetString(value)));
                         break;
                     case 0x87 when value.Length is 4 or 16:
                         Sans.Add((SanKind.Ip, new System.Net.IPAddress(value).ToString()));
@@ -98,60 +119,23 @@ public sealed class CertificateNames
         }
     }
 
-    private static string ReadName(ReadOnlySpan<byte> name)
+    /// <summary>RFC 5280 section 4.2.1.6: an identifier and, under [0], any type; strings are read.</summary>
+    private void ReadOtherName(ReadOnlySpan<byte> name)
     {
-        var parts = new List<string>();
-        while (Take(ref name, 0x31, out var set))
+        if (Der.Take(ref name, 0x06, out var oid) && Der.Take(ref name, 0xA0, out var wrapped) && Der.TakeAny(ref wrapped, out var tag, out var value)
+            && tag is 0x0C or 0x12 or 0x13 or 0x16 or 0x1A)
         {
-            if (!Take(ref set, 0x30, out var attribute) || !Take(ref attribute, 0x06, out var oid) || !TakeAny(ref attribute, out _, out var value))
-                continue;
-            var label = oid.SequenceEqual(new byte[] { 0x55, 4, 3 }) ? "CN" : oid.SequenceEqual(new byte[] { 0x55, 4, 10 }) ? "O"
-                : oid.SequenceEqual(new byte[] { 0x55, 4, 11 }) ? "OU" : oid.SequenceEqual(new byte[] { 0x55, 4, 6 }) ? "C"
-                : oid.SequenceEqual(new byte[] { 0x55, 4, 7 }) ? "L" : oid.SequenceEqual(new byte[] { 0x55, 4, 8 }) ? "ST" : "OID";
-            parts.Insert(0, $"{label}={Encoding.UTF8.GetString(value)}");
+            OtherNames.Add((DistinguishedName.ObjectId(oid), tag == 0x0C ? Encoding.UTF8.GetString(value) : Encoding.Latin1.GetString(value)));
         }
-        return string.Join(",", parts);
     }
 
     private static DateTimeOffset ReadTime(ref ReadOnlySpan<byte> validity)
     {
-        if (!TakeAny(ref validity, out var tag, out var value))
+        if (!Der.TakeAny(ref validity, out var tag, out var value))
             return default;
         var text = Encoding.ASCII.GetString(value);
         if (tag == 0x17 && text.Length >= 2)
             text = (string.CompareOrdinal(text, 0, "50", 0, 2) < 0 ? "20" : "19") + text;
         return DateTimeOffset.TryParseExact(text, "yyyyMMddHHmmss'Z'", null, System.Globalization.DateTimeStyles.AssumeUniversal, out var time) ? time : default;
-    }
-
-    private static bool Take(ref ReadOnlySpan<byte> der, byte tag, out ReadOnlySpan<byte> value)
-    {
-        value = default;
-        return der.Length > 0 && der[0] == tag && TakeAny(ref der, out _, out value);
-    }
-
-    /// <summary>One tag-length-value of DER; definite lengths only.</summary>
-    private static bool TakeAny(ref ReadOnlySpan<byte> der, out byte tag, out ReadOnlySpan<byte> value)
-    {
-        tag = 0;
-        value = default;
-        if (der.Length < 2)
-            return false;
-        tag = der[0];
-        int length = der[1];
-        var at = 2;
-        if (length >= 0x80)
-        {
-            var bytes = length & 0x7F;
-            if (bytes is 0 or > 3 || der.Length < 2 + bytes)
-                return false;
-            length = 0;
-            for (var i = 0; i < bytes; i++)
-                length = (length << 8) | der[at++];
-        }
-        if (length > der.Length - at)
-            return false;
-        value = der.Slice(at, length);
-        der = der[(at + length)..];
-        return true;
     }
 }

@@ -24,7 +24,7 @@ internal static class ClusterFields
         ["health_checks"] = Obeyed.Of(() => HealthCheckFields.HealthCheck),
         ["max_requests_per_connection"] = Obeyed,
         ["circuit_breakers"] = Obeyed.Of(() => ClusterBalanceFields.CircuitBreakers),
-        ["upstream_http_protocol_options"] = Refused(Later.Safe),
+        ["upstream_http_protocol_options"] = Obeyed.Of(() => UpstreamHttpFields.UpstreamHttpProtocolOptions),
         ["common_http_protocol_options"] = Obeyed.Of(() => HttpOptionFields.Upstream),
         ["http_protocol_options"] = Obeyed.Of(() => HttpOptionFields.UpstreamHttp1),
         ["http2_protocol_options"] = Refused(Later.Requests),

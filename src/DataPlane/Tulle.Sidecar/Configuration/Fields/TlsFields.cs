@@ -10,11 +10,11 @@ internal static class TlsFields
     {
         ["common_tls_context"] = Obeyed.Of(() => CommonTlsContext),
         ["sni"] = Obeyed,
-        ["auto_host_sni"] = Refused(Later.Safe),
-        ["auto_sni_san_validation"] = Refused(Later.Safe),
-        ["allow_renegotiation"] = Harmless("TLS 1.3 has no renegotiation, and of 1.2 it is never started here"),
+        ["auto_host_sni"] = Obeyed,
+        ["auto_sni_san_validation"] = Obeyed,
+        ["allow_renegotiation"] = Warned("a server that begins a TLS 1.2 connection anew is refused"),
         ["max_session_keys"] = Obeyed,
-        ["enforce_rsa_key_usage"] = Warned("the key usage of RSA certificates is not looked at"),
+        ["enforce_rsa_key_usage"] = Obeyed,
     };
 
     public static readonly MessageFields DownstreamTlsContext = new ProtoFields("envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext")
@@ -22,14 +22,19 @@ internal static class TlsFields
         ["common_tls_context"] = Obeyed.Of(() => CommonTlsContext),
         ["require_client_certificate"] = Obeyed,
         ["require_sni"] = Refused(Later.Transports),
-        ["session_ticket_keys"] = Refused(Later.Safe),
-        ["session_ticket_keys_sds_secret_config"] = Refused(Later.Safe),
+        ["session_ticket_keys"] = Obeyed.Of(() => TlsSessionTicketKeys),
+        ["session_ticket_keys_sds_secret_config"] = Refused(Later.Transports),
         ["disable_stateless_session_resumption"] = Obeyed,
         ["disable_stateful_session_resumption"] = Harmless("there is none"),
-        ["session_timeout"] = Warned("sessions are resumed for a time of their own"),
+        ["session_timeout"] = Obeyed,
         ["ocsp_staple_policy"] = Obeyed,
-        ["full_scan_certs_on_sni_mismatch"] = Warned("the first certificate serves"),
-        ["prefer_client_ciphers"] = Harmless("both sides of TLS 1.3 take what both have"),
+        ["full_scan_certs_on_sni_mismatch"] = Obeyed,
+        ["prefer_client_ciphers"] = Obeyed,
+    };
+
+    public static readonly MessageFields TlsSessionTicketKeys = new ProtoFields("envoy.extensions.transport_sockets.tls.v3.TlsSessionTicketKeys")
+    {
+        ["keys"] = Obeyed.Of(() => CoreFields.DataSource),
     };
 
     public static readonly MessageFields CommonTlsContext = new ProtoFields("envoy.extensions.transport_sockets.tls.v3.CommonTlsContext")
@@ -64,9 +69,9 @@ internal static class TlsFields
         ["tls_minimum_protocol_version"] = Obeyed,
         ["tls_maximum_protocol_version"] = Obeyed,
         ["cipher_suites"] = Obeyed,
-        ["ecdh_curves"] = Warned("the curves of the library are offered"),
-        ["signature_algorithms"] = Refused(Later.Transports),
-        ["compliance_policies"] = Refused(Later.Transports),
+        ["ecdh_curves"] = Obeyed,
+        ["signature_algorithms"] = Obeyed,
+        ["compliance_policies"] = Obeyed,
     };
 
     public static readonly MessageFields TlsCertificate = new ProtoFields("envoy.extensions.transport_sockets.tls.v3.TlsCertificate")
@@ -76,7 +81,7 @@ internal static class TlsFields
         ["pkcs12"] = Refused(Later.Transports),
         ["watched_directory"] = Warned("files are read when the configuration is taken"),
         ["private_key_provider"] = Refused(Later.Never),
-        ["password"] = Refused(Later.Transports),
+        ["password"] = Obeyed.Of(() => CoreFields.DataSource),
         ["ocsp_staple"] = Warned("no OCSP answer is sent"),
         ["signed_certificate_timestamp"] = Warned("is not sent"),
         ["tls_params"] = Refused(Later.Never),
@@ -93,20 +98,20 @@ internal static class TlsFields
         ["match_typed_subject_alt_names"] = Obeyed.Of(() => SubjectAltNameMatcher),
         ["match_subject_alt_names"] = Obeyed.Of(() => MatcherFields.StringMatcher),
         ["require_signed_certificate_timestamp"] = Refused(Later.Transports),
-        ["crl"] = Refused(Later.Safe),
-        ["allow_expired_certificate"] = Refused(Later.Transports),
+        ["crl"] = Obeyed.Of(() => CoreFields.DataSource),
+        ["allow_expired_certificate"] = Obeyed,
         ["trust_chain_verification"] = Obeyed,
         ["custom_validator_config"] = Refused(Later.Transports),
-        ["only_verify_leaf_cert_crl"] = Refused(Later.Safe),
-        ["max_verify_depth"] = Refused(Later.Safe),
-        ["suppress_client_ca_list"] = Refused(Later.Transports),
+        ["only_verify_leaf_cert_crl"] = Obeyed,
+        ["max_verify_depth"] = Obeyed,
+        ["suppress_client_ca_list"] = Obeyed,
     };
 
     public static readonly MessageFields SubjectAltNameMatcher = new ProtoFields("envoy.extensions.transport_sockets.tls.v3.SubjectAltNameMatcher")
     {
         ["san_type"] = Obeyed,
         ["matcher"] = Obeyed.Of(() => MatcherFields.StringMatcher),
-        ["oid"] = Refused(Later.Transports),
+        ["oid"] = Obeyed,
     };
 
     public static readonly MessageFields SdsSecretConfig = new ProtoFields("envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig")

@@ -9,7 +9,7 @@ internal static class UpstreamHttpFields
     public static readonly MessageFields UpstreamOptions = new ProtoFields("envoy.extensions.upstreams.http.v3.HttpProtocolOptions")
     {
         ["common_http_protocol_options"] = Obeyed.Of(() => HttpOptionFields.Upstream),
-        ["upstream_http_protocol_options"] = Refused(Later.Safe),
+        ["upstream_http_protocol_options"] = Obeyed.Of(() => UpstreamHttpProtocolOptions),
         ["explicit_http_config"] = Obeyed.Of(() => ExplicitHttpConfig),
         ["use_downstream_protocol_config"] = Obeyed.Of(() => UseDownstreamHttpConfig),
         ["auto_config"] = Refused(Later.Requests),
@@ -19,6 +19,13 @@ internal static class UpstreamHttpFields
         ["request_mirror_policies"] = Refused(Later.Requests),
         ["hash_policy"] = Refused(Later.Policies),
         ["retry_policy"] = Refused(Later.Never),
+    };
+
+    public static readonly MessageFields UpstreamHttpProtocolOptions = new ProtoFields("envoy.config.core.v3.UpstreamHttpProtocolOptions")
+    {
+        ["auto_sni"] = Obeyed,
+        ["auto_san_validation"] = Obeyed,
+        ["override_auto_sni_header"] = Obeyed,
     };
 
     public static readonly MessageFields ExplicitHttpConfig = new ProtoFields("envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig")
