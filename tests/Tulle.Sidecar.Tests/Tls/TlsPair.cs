@@ -46,7 +46,7 @@ internal sealed class TlsPair
             known[name] = TlsConverter.Secret(NodeYaml.ParseAll(text, "secret.yaml")[0], inner) ?? throw new InvalidOperationException("no secret");
             Throw(inner);
         }
-        var context = new ConversionContext("tls", n => known.GetValueOrDefault(n));
+        var context = new ConversionContext("tls", n => known.GetValueOrDefault(n.Name));
         var node = NodeYaml.ParseAll($"{{ name: tls, typed_config: {{ \"@type\": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.{type}, {yaml} }} }}", "tls.yaml")[0];
         var socket = context.Reader(node, isServer ? CoreFields.DownstreamSocket : CoreFields.UpstreamSocket);
         TlsConfig? config = isServer ? TlsConverter.Server(socket, context) : TlsConverter.Client(socket, context);
