@@ -52,10 +52,22 @@ public sealed class FieldReader
     {
         RequireEntry(name);
         _read.Add(name);
-        return Peek(name) is { Kind: not NodeKind.Null } node ? node : null;
+        if (Peek(name) is not { Kind: not NodeKind.Null } node)
+            return null;
+#if DEBUG
+        FieldProbe.Saw(Fields, name, node);
+#endif
+        return node;
     }
 
-    private Node? Peek(string name) => Node[name] ?? (name.Contains('_') ? Node[Camel(name)] : null);
+    private Node? Peek(string name)
+    {
+#if DEBUG
+        if (FieldProbe.Hides(Fields, name))
+            return null;
+#endif
+        return Node[name] ?? (name.Contains('_') ? Node[Camel(name)] : null);
+    }
 
     public string? Text(string name)
     {
