@@ -107,7 +107,8 @@ public static class Http1Parser
         {
             var version = line[(targetStart + targetLength + 1)..];
             isOtherVersion = version.Length != 8 || !version.StartsWith("HTTP/1."u8) || version[7] is not ((byte)'0' or (byte)'1');
-            if (isOtherVersion && !version.StartsWith("HTTP/"u8))
+            // A bare LF in it is malformed, and told so wherever it is looked for first.
+            if (isOtherVersion && (!version.StartsWith("HTTP/"u8) || version.IndexOfAnyExceptInRange((byte)'!', (byte)'~') >= 0))
                 return ParseStatus.BadRequest;
             head.MinorVersion = isOtherVersion ? 1 : version[7] - '0';
         }
