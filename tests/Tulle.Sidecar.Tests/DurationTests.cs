@@ -4,7 +4,6 @@ namespace Tulle.Sidecar.Tests;
 public class DurationTests
 {
     private const string Get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-    private const string Ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
     private const string Manager = "common_http_protocol_options: { max_stream_duration: 0.4s }";
 
     private static SimulatedProxy Calm(string configuration) => new(1, 16 * 1024, isCalm: true, configuration);
