@@ -13,6 +13,12 @@ internal sealed class ConnectionFacts
     /// <summary>Where the client was going, when the connection was redirected here.</summary>
     public Address OriginalDestination;
 
+    /// <summary>What the socket was accepted on, where interception or a PROXY header put another address in the place of <see cref="Local"/>; else nothing.</summary>
+    public Address Intercepted;
+
+    /// <summary>The address of this process that the connection came to.</summary>
+    public Address AcceptedOn => Intercepted.IsIp ? Intercepted : Local;
+
     public string ServerName = "";
 
     /// <summary>"tls" or "raw_buffer".</summary>

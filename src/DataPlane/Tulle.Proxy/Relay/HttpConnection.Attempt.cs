@@ -70,7 +70,7 @@ internal sealed partial class HttpConnection
         cluster.Stats.RequestTotal.Add(LoopIndex);
         cluster.Stats.RequestActive.Add(LoopIndex);
         _upHost = cluster.Config.Discovery == DiscoveryKind.OriginalDestination
-            ? cluster.PickOriginal(Facts.OriginalDestination, Facts.Local)
+            ? cluster.PickOriginal(Facts.OriginalDestination, Facts.AcceptedOn)
             : cluster.Pick(_subset, retry, retry is { ChoosesHosts: true } ? _hosts ??= new HostChoice() : null);
         if (_upHost is null)
         {

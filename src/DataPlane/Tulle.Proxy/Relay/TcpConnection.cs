@@ -120,7 +120,7 @@ internal sealed class TcpConnection : Connection, IPeerListener
         }
         _record.Cluster = _cluster.Config;
         _host = _cluster.Config.Discovery == DiscoveryKind.OriginalDestination
-            ? _cluster.PickOriginal(Facts.OriginalDestination, Facts.Local)
+            ? _cluster.PickOriginal(Facts.OriginalDestination, Facts.AcceptedOn)
             : _cluster.Pick(choice!.SubsetMatch);
         if (_host is null)
         {

@@ -144,6 +144,7 @@ internal sealed class ConnectionStarter : Connection
         Facts.OriginalDestination = destination;
         if (destination == Facts.Local)
             return;
+        Facts.Intercepted = Facts.AcceptedOn;
         Facts.Local = destination;
         if (_target.Config.UseOriginalDestination && Worker.FindListener(destination)?.Current is { } other && !ReferenceEquals(other, _target))
             _target = other;
@@ -254,6 +255,7 @@ internal sealed class ConnectionStarter : Connection
         if (source.IsIp)
         {
             Facts.Remote = source;
+            Facts.Intercepted = Facts.AcceptedOn;
             Facts.Local = destination;
         }
         return SniffResult.Done;
