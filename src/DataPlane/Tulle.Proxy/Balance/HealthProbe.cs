@@ -36,7 +36,7 @@ internal sealed class HealthProbe(ProxyWorker worker, ClusterConfig cluster, Hea
     public async ValueTask<ProbeResult> RunAsync()
     {
         var loop = worker.Loop;
-        var fd = loop.Kernel.Connect(Target(), cluster.BindAddress, worker.Shared.UpstreamMark);
+        var fd = loop.Kernel.Connect(Target(), cluster.BindAddressFor(Target()), worker.Shared.UpstreamMark);
         if (fd < 0)
             return ProbeResult.Unreachable;
         var socket = new LoopSocket(loop, fd) { Signal = signal };

@@ -94,7 +94,7 @@ public sealed class UpstreamConnection : ISocketOwner
         ProxyWorker worker, HostState host, IReadOnlyList<string> alpn, bool isPooled, Signal signal, out Failure failure, out string text)
     {
         var cluster = host.Cluster;
-        var fd = worker.Loop.Kernel.Connect(host.Address, cluster.Config.BindAddress, worker.Shared.UpstreamMark);
+        var fd = worker.Loop.Kernel.Connect(host.Address, cluster.Config.BindAddressFor(host.Address), worker.Shared.UpstreamMark);
         if (fd < 0)
         {
             failure = new Failure(FailureSide.Upstream, FailureStage.Connect, FailureReason.ConnectFailed, Retry: true, -fd);

@@ -118,6 +118,9 @@ public sealed class ClusterConfig
     /// <summary>Local address of upstream sockets (Istio's inbound clusters use 127.0.0.6); null lets the kernel choose.</summary>
     public Address? BindAddress { get; init; }
 
+    /// <summary>The local address for one upstream: <see cref="BindAddress"/> where both are of one family, else the kernel chooses.</summary>
+    public Address? BindAddressFor(Address upstream) => BindAddress is { } bind && bind.Kind == upstream.Kind ? bind : null;
+
     /// <summary>Member clusters of an aggregate, in order of preference.</summary>
     public IReadOnlyList<string> Members { get; init; } = [];
 

@@ -35,7 +35,7 @@ internal static class CoreFields
         ["source_address"] = Obeyed.Of(() => SocketAddress),
         ["freebind"] = Refused(Later.Transports),
         ["socket_options"] = Refused(Later.Transports),
-        ["extra_source_addresses"] = Refused(Later.Transports),
+        ["extra_source_addresses"] = Warned("an upstream of another address family than source_address is reached from an address that the kernel chooses; the rest comes with the issue transports"),
         ["additional_source_addresses"] = Refused(Later.Transports),
         ["local_address_selector"] = Refused(Later.Never),
         ["validate_network_namespaces"] = Refused(Later.Never),
