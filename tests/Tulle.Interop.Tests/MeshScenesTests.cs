@@ -41,7 +41,7 @@ public sealed class MeshScenesTests : IDisposable
         documents[1] = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: { name: cart, namespace: shop }\nspec: { hosts: [cart], http: [ { route: [ { destination: { host: cart, subset: v1 } } ] } ] }";
         documents[2] = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: { name: cart, namespace: shop }\nspec: { host: cart, subsets: [ { name: v1, labels: { version: v1 } } ] }";
         var one = string.Join("\n---\n", documents);
-        await using var mesh = await UpAsync("12s");
+        await using var mesh = await UpAsync("45s");
         var web = NodeJson.Parse(await File.ReadAllBytesAsync(Path.Combine(_state, "mesh.json")))["pods"]!.Items.First(p => p["name"]!.AsText.StartsWith("web", StringComparison.Ordinal));
         async Task<bool> HasClusterAsync() => (await Program.RunAsync("ip", ["netns", "exec", web["netns"]!.AsText, "curl", "-s", "-m", "5", "http://127.0.0.1:15000/clusters"]))
             .Output.Contains("outbound|80|v2|cart.shop", StringComparison.Ordinal);
@@ -52,7 +52,7 @@ public sealed class MeshScenesTests : IDisposable
             Write("routing.yaml", both);
             await Surroundings.UntilAsync("the cluster of v2 is back", HasClusterAsync);
         }
-        await mesh.EndAsync(60);
+        await mesh.EndAsync(90);
         var report = NodeJson.Parse(mesh.Output.Trim().Split('\n')[^1]);
         Assert.Equal(0, report["failed"]!.AsInteger);
     }
@@ -73,7 +73,7 @@ public sealed class MeshScenesTests : IDisposable
             Assert.True(!codes.Contains("200"), $"open again after {after}");
         }
         await StaysClosedAsync("the edit");
-        await Program.RunAsync("pkill", ["-9", "-f", $"--xds unix:{_state}/xds.sock"]);
+        await Program.RunAsync("pkill", ["-9", "-f", "--", $"--xds unix:{_state}/xds.sock"]);
         await Surroundings.UntilAsync("the control plane was started again", () => Task.FromResult(mesh.Errors.Contains("starting it again", StringComparison.Ordinal)));
         await StaysClosedAsync("a new control plane");
         await Program.RunAsync("pkill", ["-9", "-f", $"{_state}/run/shop_web-v1"]);

@@ -10,6 +10,9 @@ public sealed class LocalMesh : IAsyncDisposable
     /// <summary>Milliseconds between looks when nothing is told to have happened.</summary>
     private const int LookMs = 300;
 
+    /// <summary>Milliseconds from the last pod's readiness until every proxy has its endpoints: the control plane lets a folder settle before it reads it.</summary>
+    private const int EndpointsMs = 250;
+
     /// <summary>Milliseconds without a change before an edit is taken: one save is several events.</summary>
     private const int QuietMs = 40;
 
@@ -81,6 +84,7 @@ public sealed class LocalMesh : IAsyncDisposable
         // Somebody who ends this while pods start wants it to end now: disposing ends the starting pods too.
         while (!_plan.Keys.All(key => _pods.TryGetValue(key, out var runner) && runner.Pod.Phase is PodPhase.Ready or PodPhase.Failed))
             await Task.Delay(2, stop);
+        await Task.Delay(EndpointsMs, stop);
         await RefreshNamesAsync();
         _isUp = true;
     }
