@@ -3,6 +3,7 @@ using Tulle.Base.Documents;
 namespace Tulle.Interop.Tests;
 
 /// <summary>Changes under load in a real mesh: what goes away takes no request along, what is closed never opens again.</summary>
+[Trait("Suite", "scenes")]
 public sealed class MeshScenesTests : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("tulle-scenes-").FullName;
